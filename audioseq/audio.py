@@ -1,0 +1,606 @@
+"""Audio files: reading, block-wise reading, writing and finding them.
+
+A file becomes float32 samples, one channel, full scale at ±1: channels are averaged, and another rate is
+reached with soxr's "HQ" quality, librosa's default. libsndfile decodes (WAV, FLAC, Ogg, MP3, AIFF
+and others).
+
+Conventions: `sr` is in Hz, times are in seconds, `y` has shape (samples,). A *frame* here is libsndfile's:
+one sample of every channel.
+
+A file's header is never trusted: a length that it announces may only refuse a file, and memory grows with
+what was really decoded, block by block.
+"""
+
+from __future__ import annotations
+
+import io
+import math
+import numbers
+import os
+import stat
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import soundfile
+import soxr
+
+from audioseq.files import atomic_path
+
+__all__ = ["AudioError", "AudioInfo", "find_audio", "fit_length", "info", "load", "save", "stream"]
+
+MIN_SR = 1_000  # Hz; a lower rate in a header is damage, in an argument it is kHz
+MAX_SR = 768_000  # Hz; the highest rate that converters are sold with
+MAX_BYTES = 2**30  # of decoded float32 samples: 93 minutes of mono at 48 kHz
+BLOCK_SAMPLES = 2**20  # decoded at a time, all channels together: 4 MiB of float32
+WRITE_FRAMES = 2**14  # libsndfile's Vorbis encoder overflows the stack when it is handed a long file at once
+UNKNOWN_FRAMES = 2**63 - 1  # libsndfile's SF_COUNT_MAX: a FLAC that was written to a pipe
+
+FORMATS = soundfile.available_formats()
+# suffix: (libsndfile's format, subtype when none is given)
+WRITERS = {
+    ".wav": ("WAV", "PCM_16"),
+    ".flac": ("FLAC", "PCM_16"),
+    ".ogg": ("OGG", "VORBIS"),
+    ".oga": ("OGG", "VORBIS"),
+    ".opus": ("OGG", "OPUS"),
+    ".mp3": ("MP3", "MPEG_LAYER_III"),
+    ".aif": ("AIFF", "PCM_16"),
+    ".aiff": ("AIFF", "PCM_16"),
+    ".au": ("AU", "PCM_16"),
+    ".caf": ("CAF", "PCM_16"),
+    ".rf64": ("RF64", "PCM_16"),
+    ".w64": ("W64", "PCM_16"),
+}
+WRITERS = {suffix: writer for suffix, writer in WRITERS.items() if writer[0] in FORMATS}
+NO_AUDIO_SUFFIX = {"RAW", "MAT4", "MAT5"}  # without a header, or mostly not sound
+OTHER_SUFFIXES = {
+    "AIFF": ".aifc",
+    "AU": ".snd",
+    "WAV": ".wave",
+    "NIST": ".sph",
+    "SVX": ".iff",
+    "IRCAM": ".sf",
+}
+AUDIO_SUFFIXES = frozenset(
+    {f".{name.lower()}" for name in FORMATS if name not in NO_AUDIO_SUFFIX}
+    | {suffix for name, suffix in OTHER_SUFFIXES.items() if name in FORMATS}
+    | set(WRITERS)
+)
+INTEGER_BITS = {"PCM_S8": 8, "PCM_U8": 8, "PCM_16": 16, "PCM_24": 24, "PCM_32": 32}
+
+
+class AudioError(ValueError):
+    """A file that cannot be used, and why.
+
+    Attributes:
+        path: The file, as it was given.
+        reason: What is wrong with it, in words.
+    """
+
+    def __init__(self, path: str | os.PathLike[str], reason: str):
+        super().__init__(path, reason)  # both, so that the error survives a trip between processes
+        self.path = os.fsdecode(path)
+        self.reason = reason
+
+    def __str__(self) -> str:
+        # a file name that is not UTF-8 must not break the line that reports it
+        return f"{self.path}: {self.reason}".encode("utf-8", "backslashreplace").decode("utf-8")
+
+
+@dataclass(frozen=True)
+class AudioInfo:
+    """What a file's header says of it.
+
+    Attributes:
+        path: The file.
+        sr: Sample rate in Hz.
+        channels: Number of channels.
+        frames: Number of samples in each channel.
+        duration: Length in seconds.
+        format: Container, by libsndfile's name: "WAV", "FLAC", "OGG", "MP3", ...
+        subtype: Encoding, by libsndfile's name: "PCM_16", "FLOAT", "VORBIS", ...
+    """
+
+    path: str
+    sr: int
+    channels: int
+    frames: int
+    duration: float
+    format: str
+    subtype: str
+
+
+def info(path: str | os.PathLike[str]) -> AudioInfo:
+    """Describe an audio file without decoding it.
+
+    Only a FLAC whose header gives no length (it was written to a pipe) is decoded, block by block, to count.
+
+    Args:
+        path: An audio file.
+
+    Returns:
+        An `AudioInfo`. Its length is the header's word, which a damaged file may not keep.
+
+    Raises:
+        AudioError: The file is absent, is no audio, or has a rate outside 1 kHz to 768 kHz.
+    """
+    with _open(path) as file:
+        frames = _length(file)
+        return AudioInfo(
+            path=os.fsdecode(path),
+            sr=file.samplerate,
+            channels=file.channels,
+            frames=frames,
+            duration=frames / file.samplerate,
+            format=file.format,
+            subtype=file.subtype,
+        )
+
+
+def load(
+    path: str | os.PathLike[str],
+    *,
+    sr: int | None = None,
+    offset: float = 0.0,
+    duration: float | None = None,
+    max_bytes: int = MAX_BYTES,
+) -> tuple[np.ndarray, int]:
+    """Read an audio file, or a part of it, as one channel.
+
+    Args:
+        path: An audio file.
+        sr: Wished sample rate in Hz, 1,000 to 768,000; None keeps the file's own.
+        offset: Where to begin, in seconds; rounded to the nearest sample of the file.
+        duration: How much to read, in seconds; None reads to the end, and so does more than there is.
+        max_bytes: The most that the decoded float32 samples of all channels may take, and the most that the
+            result may take. Checked against the header before anything is decoded.
+
+    Returns:
+        `(y, sr)`: `y` is float32 of shape (samples,), finite, the mean of the channels; `sr` is its rate in
+        Hz. At another rate than the file's there are `ceil(samples * sr / file's rate)` samples, as librosa
+        has it.
+
+    Raises:
+        AudioError: The file is absent, no audio, damaged, empty, too long, holds NaN or infinity, or ends
+            before `offset`.
+        ValueError: An argument is outside its domain.
+    """
+    _check_sr(sr)
+    _check_count("max_bytes", max_bytes, "in bytes")
+    _check_seconds("offset", offset, positive=False)
+    if duration is not None:
+        _check_seconds("duration", duration, positive=True)
+    with _open(path) as file:
+        rate, length = file.samplerate, _length(file)
+        wished = rate if sr is None else int(sr)
+        first = _to_frames(offset, rate)
+        if first and first >= length:
+            raise AudioError(
+                path,
+                f"offset must lie before the end, at {length / rate:g} s "
+                f"(did you pass milliseconds or samples?). Received: offset={offset!r}",
+            )
+        frames = length - first
+        if duration is not None:
+            frames = min(frames, _to_frames(duration, rate))
+            if length and not frames:
+                raise ValueError(
+                    f"duration must be at least a sample, {1 / rate:g} s. Received: {duration!r}"
+                )
+        _check_size(path, frames, file.channels, rate, wished, max_bytes)
+        _skip(file, first)
+        blocks = _mono_blocks(file, path, first, frames, _read_size(rate, wished), whole=True)
+        pieces = list(_resampled(blocks, path, rate, wished))
+    if not any(map(len, pieces)):
+        raise AudioError(path, "holds no samples")
+    return np.concatenate(pieces), wished
+
+
+def stream(
+    path: str | os.PathLike[str],
+    *,
+    sr: int | None = None,
+    block: float = 1.0,
+    max_bytes: int = MAX_BYTES,
+) -> Iterator[np.ndarray]:
+    """Read a file of any length block by block, in bounded memory.
+
+    Joined together, the blocks are what `load` gives for the whole file.
+
+    Args:
+        path: An audio file.
+        sr: Wished sample rate in Hz, 1,000 to 768,000; None keeps the file's own.
+        block: Length of a block in seconds, positive.
+        max_bytes: The most that one block may take.
+
+    Returns:
+        An iterator of float32 arrays of shape (samples,), each of `round(block * sr)` samples except the
+        last, which may be shorter but is not empty. Arguments and header are checked at the call, not at the
+        first block.
+
+    Raises:
+        AudioError: As for `load`. What is wrong inside the file (damage, NaN, infinity) is raised when the
+            reading reaches it; until then the blocks before it were good.
+        ValueError: An argument is outside its domain.
+    """
+    _check_sr(sr)
+    _check_count("max_bytes", max_bytes, "in bytes")
+    _check_seconds("block", block, positive=True)
+    with _open(path) as file:
+        wished = file.samplerate if sr is None else int(sr)
+    if block * wished * 4 > max_bytes:
+        raise ValueError(
+            f"block must take at most max_bytes={max_bytes:,}, {max_bytes / 4 / wished:g} s at {wished} Hz "
+            f"(did you pass milliseconds or samples?). Received: block={block!r}"
+        )
+    size = round(block * wished)
+    if size < 1:
+        raise ValueError(f"block must be at least one sample, {1 / wished:g} s. Received: {block!r}")
+    return _stream(path, wished, block, size)
+
+
+def save(
+    path: str | os.PathLike[str],
+    y: np.ndarray,
+    sr: int,
+    *,
+    subtype: str | None = None,
+) -> None:
+    """Write samples to an audio file, whole or not at all.
+
+    The format follows the suffix: `.wav`, `.flac`, `.ogg` (Vorbis), `.opus`, `.mp3`, `.aiff`, `.au`, `.caf`,
+    `.rf64`, `.w64`. Integer samples are rounded to the nearest step, so that what `load` read from a 16-bit
+    file is written back with the same bits.
+
+    Args:
+        path: Where to write; missing folders are made.
+        y: Floating-point samples of shape (samples,), finite, within [-1, 1] unless `subtype` is "FLOAT" or
+            "DOUBLE".
+        sr: Sample rate in Hz, 1,000 to 768,000. MP3 and Opus know only some rates.
+        subtype: Encoding by libsndfile's name, such as "PCM_24" or "FLOAT"; None takes the format's usual
+            one, "PCM_16" where the format has it.
+
+    Raises:
+        ValueError: `y`, `sr`, the suffix or the subtype is not as said above.
+        OSError: The disk is full or the place cannot be written. The old file stays as it was.
+    """
+    suffix = Path(path).suffix.lower()
+    if suffix not in WRITERS:
+        raise ValueError(f"path must end in one of {', '.join(WRITERS)}. Received: {os.fsdecode(path)!r}")
+    container, usual = WRITERS[suffix]
+    subtype = usual if subtype is None else subtype.upper()
+    choices = soundfile.available_subtypes(container)
+    if subtype not in choices:
+        raise ValueError(f"subtype for {suffix} must be one of {', '.join(choices)}. Received: {subtype!r}")
+    if sr is None:
+        raise ValueError("sr must be given, in Hz. Received: None")
+    _check_sr(sr)
+    y = np.asarray(y)
+    _check_samples(y, sr, subtype)
+
+    # Encoded in memory first: libsndfile hides why a write failed, and what fails while it closes the file is
+    # lost; Python's own write names a full disk.
+    encoded = io.BytesIO()
+    try:
+        with soundfile.SoundFile(encoded, "w", int(sr), 1, subtype, format=container) as file:
+            for start in range(0, len(y), WRITE_FRAMES):
+                file.write(_to_steps(y[start : start + WRITE_FRAMES].astype(np.float64), subtype))
+    except soundfile.SoundFileRuntimeError as error:
+        raise ValueError(f"{suffix} could not be encoded: {_reason(error)}. Received: sr={sr!r}") from error
+    with atomic_path(path) as temporary:
+        temporary.write_bytes(encoded.getbuffer())
+
+
+def find_audio(folder: str | os.PathLike[str], *, recursive: bool = True) -> list[Path]:
+    """List the audio files in a folder.
+
+    Files are told by their suffix, in upper or lower case; nothing is opened, so a broken file is listed and
+    `load` will say what is wrong with it. Hidden files and folders (a leading ".") are left out, links to
+    folders are not followed.
+
+    Args:
+        folder: Where to look.
+        recursive: Look in the folders below as well.
+
+    Returns:
+        Sorted paths, each beginning with `folder`.
+
+    Raises:
+        OSError: `folder` is absent (`FileNotFoundError`) or a file (`NotADirectoryError`), or it or a folder
+            below it may not be read (`PermissionError`).
+    """
+
+    def refuse(error: OSError) -> None:
+        raise error
+
+    found = []
+    for place, folders, files in os.walk(folder, onerror=refuse):
+        folders[:] = [name for name in folders if recursive and not name.startswith(".")]
+        found += [
+            Path(place, name)
+            for name in files
+            if not name.startswith(".") and os.path.splitext(name)[1].lower() in AUDIO_SUFFIXES
+        ]
+    return sorted(found)
+
+
+def fit_length(y: np.ndarray, n: int) -> np.ndarray:
+    """Bring samples to a length: zeros on both sides, or the middle of what is too long.
+
+    Args:
+        y: Shape (samples,).
+        n: Wished number of samples, positive.
+
+    Returns:
+        A new array of shape (n,) and `y`'s type. An odd sample out is added or taken at the end.
+
+    Raises:
+        ValueError: `y` has another number of dimensions, or `n` is not a positive int.
+    """
+    y = np.asarray(y)
+    if y.ndim != 1:
+        raise ValueError(f"y must have shape (samples,). Received: shape {y.shape}")
+    _check_count("n", n, "in samples (did you pass seconds?)")
+    missing = n - len(y)
+    if missing >= 0:
+        return np.pad(y, (missing // 2, missing - missing // 2))
+    start = -missing // 2
+    return y[start : start + n].copy()
+
+
+class _ForwardFile(soundfile.SoundFile):
+    """A sound file that is read from front to back.
+
+    soundfile seeks after every read of a seekable file. That fails at the end of a FLAC of unknown length,
+    and it makes an MP3's samples depend on the size of the blocks.
+    """
+
+    def seekable(self) -> bool:
+        return False
+
+
+@contextmanager
+def _open(path: str | os.PathLike[str]) -> Iterator[soundfile.SoundFile]:
+    name = os.fsdecode(path)
+    try:
+        mode = os.stat(name).st_mode
+    except OSError as error:
+        raise AudioError(path, error.strerror or "cannot be found") from error
+    if not stat.S_ISREG(mode):  # opening a pipe would wait for its writer
+        raise AudioError(path, "is a folder, not a file" if stat.S_ISDIR(mode) else "is not a regular file")
+    if not os.access(name, os.R_OK):
+        raise AudioError(path, "may not be read (permission denied)")
+    if name.lower().endswith(".raw"):
+        raise AudioError(path, "has no header (RAW), so its rate and encoding are unknown")
+    try:
+        # as bytes, since soundfile cannot encode a name that is not UTF-8
+        file = _ForwardFile(os.fsencode(name) if os.name == "posix" else name)
+    except soundfile.SoundFileRuntimeError as error:
+        raise AudioError(path, f"cannot be read as audio: {_reason(error)}") from error
+    with file:
+        if file.format == "RAW":  # libsndfile takes any bytes named .au, .snd, .vox or .gsm for sound
+            raise AudioError(path, "has no audio header")
+        if not MIN_SR <= file.samplerate <= MAX_SR:
+            raise AudioError(
+                path,
+                f"the header's rate must lie within {MIN_SR} to {MAX_SR} Hz. Received: {file.samplerate}",
+            )
+        yield file
+
+
+def _reason(error: Exception) -> str:
+    reason = str(getattr(error, "error_string", error)).removeprefix("Error : ").rstrip(".")
+    # libsndfile's words for an .mp3 without MPEG frames; the file is there, we looked
+    return "no MPEG audio found" if reason.startswith("File does not exist") else reason
+
+
+def _length(file: soundfile.SoundFile) -> int:
+    if file.frames != UNKNOWN_FRAMES:
+        return file.frames
+    frames = sum(len(block) for block in _decode(file, UNKNOWN_FRAMES, BLOCK_SAMPLES))
+    _seek(file, 0)
+    return frames
+
+
+def _skip(file: soundfile.SoundFile, frames: int) -> None:
+    if file.subtype == "VORBIS":  # libsndfile 1.2 gives wrong samples after a seek into the last page
+        for _ in _decode(file, frames, BLOCK_SAMPLES):
+            pass
+    elif frames:
+        _seek(file, frames)
+
+
+def _seek(file: soundfile.SoundFile, frames: int) -> None:
+    try:
+        file.seek(frames)
+    except soundfile.SoundFileRuntimeError as error:
+        where = f"cannot be read from {frames / file.samplerate:g} s on"
+        raise AudioError(os.fsdecode(file.name), f"{where}: {_reason(error)}") from error
+
+
+def _decode(file: soundfile.SoundFile, frames: int, size: int) -> Iterator[np.ndarray]:
+    """Give at most `frames` frames in float32 blocks (at most size, channels), until the data ends."""
+    size = max(1, min(size, BLOCK_SAMPLES // file.channels))
+    done = 0
+    while done < frames:
+        wanted = min(size, frames - done)
+        try:
+            block = file.read(wanted, dtype="float32", always_2d=True)  # (frames, channels)
+        except soundfile.SoundFileRuntimeError as error:
+            where = f"damaged after {done / file.samplerate:.3f} s of reading"
+            raise AudioError(os.fsdecode(file.name), f"{where}: {_reason(error)}") from error
+        if len(block):
+            yield block
+        if len(block) < wanted:
+            return
+        done += len(block)
+
+
+def _mono_blocks(
+    file: soundfile.SoundFile,
+    path: str | os.PathLike[str],
+    first: int,
+    frames: int,
+    size: int,
+    *,
+    whole: bool,
+) -> Iterator[np.ndarray]:
+    """Average the channels; refuse what is not finite, at once or (`whole`) when all of it is counted."""
+    position, bad, first_bad = first, 0, 0
+    for block in _decode(file, frames, size):
+        # (frames, channels) -> (frames,); in float64 no sum of finite samples overflows
+        mono = block[:, 0] if file.channels == 1 else block.mean(axis=1, dtype=np.float64).astype(np.float32)
+        if not np.isfinite(mono).all():
+            wrong = ~np.isfinite(block)
+            if not bad:
+                first_bad = position + int(np.argmax(wrong.any(axis=1)))
+            bad += int(np.count_nonzero(wrong))
+            if not whole:
+                break
+        elif not bad:
+            yield mono
+        position += len(block)
+    if bad:
+        noun = "sample is" if bad == 1 else "samples are"
+        raise AudioError(
+            path, f"{bad} {noun} NaN or infinite, the first at {first_bad / file.samplerate:.6f} s"
+        )
+
+
+def _resampled(
+    blocks: Iterable[np.ndarray], path: str | os.PathLike[str], rate: int, wished: int
+) -> Iterator[np.ndarray]:
+    if rate == wished:
+        yield from blocks
+        return
+    resampler = soxr.ResampleStream(rate, wished, 1, dtype="float32", quality="HQ")
+    taken = given = 0
+    for block in blocks:
+        taken += len(block)
+        y = resampler.resample_chunk(np.ascontiguousarray(block))
+        given += len(y)
+        yield _finite(y, path)
+    y = resampler.resample_chunk(np.zeros(0, np.float32), last=True)
+    missing = max(0, _resampled_length(taken, rate, wished) - given)
+    yield _finite(np.pad(y[:missing], (0, max(0, missing - len(y)))), path)
+
+
+def _finite(y: np.ndarray, path: str | os.PathLike[str]) -> np.ndarray:
+    if not np.isfinite(y).all():
+        raise AudioError(path, "holds samples too large to be resampled in float32")
+    return y
+
+
+def _resampled_length(samples: int, rate: int, wished: int) -> int:
+    # librosa's expression with its rounding: 44.1 to 48 kHz gives a sample too many at some lengths
+    return math.ceil(samples * (float(wished) / rate))
+
+
+def _read_size(rate: int, wished: int) -> int:
+    return max(1, min(BLOCK_SAMPLES, BLOCK_SAMPLES * rate // wished))
+
+
+def _stream(path: str | os.PathLike[str], wished: int, block: float, size: int) -> Iterator[np.ndarray]:
+    kept = np.zeros(0, np.float32)
+    empty = True
+    with _open(path) as file:
+        rate = file.samplerate
+        read_size = max(1, min(_read_size(rate, wished), round(block * rate)))
+        blocks = _mono_blocks(file, path, 0, file.frames, read_size, whole=False)
+        pieces, samples = [kept], 0
+        for piece in _resampled(blocks, path, rate, wished):
+            pieces.append(piece)
+            samples += len(piece)
+            if samples < size:
+                continue
+            kept = np.concatenate(pieces)
+            while len(kept) >= size:
+                yield kept[:size].copy()
+                kept, empty = kept[size:], False
+            pieces, samples = [kept], len(kept)
+    if samples:
+        yield np.concatenate(pieces)
+    elif empty:
+        raise AudioError(path, "holds no samples")
+
+
+def _to_frames(seconds: float, rate: int) -> int:
+    return round(min(seconds * rate, UNKNOWN_FRAMES))
+
+
+def _to_steps(y: np.ndarray, subtype: str) -> np.ndarray:
+    """Round to the steps of an integer format, in the upper bits of int32; libsndfile would round down."""
+    bits = INTEGER_BITS.get(subtype)
+    if bits is None:
+        return y
+    half = 2 ** (bits - 1)
+    return np.rint(y * half).clip(-half, half - 1).astype(np.int32) << (32 - bits)
+
+
+def _check_size(
+    path: str | os.PathLike[str], frames: int, channels: int, rate: int, wished: int, max_bytes: int
+) -> None:
+    needed = max(frames * channels, _resampled_length(frames, rate, wished)) * 4
+    if needed > max_bytes:
+        raise AudioError(
+            path,
+            f"decodes to {needed:,} bytes ({frames / rate:g} s, {channels} channel(s), {wished} Hz), "
+            f"over max_bytes={max_bytes:,}; read it block by block with stream(), or a part of it with "
+            "offset and duration",
+        )
+
+
+def _check_samples(y: np.ndarray, sr: int, subtype: str) -> None:
+    if y.ndim != 1:
+        raise ValueError(
+            f"y must have shape (samples,); average its channels first. Received: shape {y.shape}"
+        )
+    if not len(y):
+        raise ValueError("y must hold at least one sample. Received: shape (0,)")
+    if not np.issubdtype(y.dtype, np.floating):
+        raise ValueError(
+            f"y must be floating point within [-1, 1] (did you pass 16-bit integers? divide by 32768). "
+            f"Received: {y.dtype}"
+        )
+    with np.errstate(over="ignore"):
+        wrong = ~np.isfinite(y.astype(np.float32, copy=False))
+    if wrong.any():
+        raise ValueError(
+            f"y must be finite in float32. Received: {np.count_nonzero(wrong)} samples that are not, "
+            f"the first at {np.argmax(wrong) / sr:.6f} s"
+        )
+    peak = int(np.argmax(np.abs(y)))
+    if abs(y[peak]) > 1 and subtype not in ("FLOAT", "DOUBLE"):
+        raise ValueError(
+            f"y must lie within [-1, 1] for {subtype}, which would clip it: scale it down, or write a .wav "
+            f"with subtype='FLOAT'. Received: {float(y[peak]):g} at {peak / sr:.6f} s"
+        )
+
+
+def _check_sr(sr: Any) -> None:
+    if sr is None:
+        return
+    if not _is_int(sr) or not MIN_SR <= sr <= MAX_SR:
+        small = isinstance(sr, int | float) and 0 < sr < MIN_SR
+        hint = " (did you pass kHz?)" if small else ""
+        raise ValueError(f"sr must be an int within {MIN_SR} to {MAX_SR}, in Hz{hint}. Received: {sr!r}")
+
+
+def _check_seconds(name: str, value: Any, *, positive: bool) -> None:
+    seconds = float(value) if isinstance(value, numbers.Real) and not isinstance(value, bool) else math.nan
+    if not math.isfinite(seconds) or seconds < 0 or (positive and seconds == 0):
+        rule = "positive" if positive else "0 or more"
+        raise ValueError(f"{name} must be a finite number of seconds, {rule}. Received: {value!r}")
+
+
+def _check_count(name: str, value: Any, unit: str) -> None:
+    if not _is_int(value) or value < 1:
+        raise ValueError(f"{name} must be a positive int, {unit}. Received: {value!r}")
+
+
+def _is_int(value: Any) -> bool:
+    return isinstance(value, numbers.Integral) and not isinstance(value, bool)

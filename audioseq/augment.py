@@ -1,0 +1,346 @@
+"""Varied versions of samples and frames, in training only.
+
+Every layer does nothing unless it is called with ``training=True``; draws for each clip by itself; and is
+reproducible by its `seed`. The layers run inside a model, where the accelerator does the work, or in
+``dataset.map(lambda x: layer(x, training=True))``.
+
+Waveform layers take ``(batch, samples)`` or ``(samples,)``; `SpecAugment` takes ``(batch, time, features)``; `Mixup`
+takes a pair. Times are in seconds, levels in decibels. A range such as ``snr=(0, 20)`` is drawn from uniformly.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Any
+
+import keras
+import numpy as np
+from keras import ops
+
+__all__ = [
+    "BackgroundNoise",
+    "Gain",
+    "Mixup",
+    "Resample",
+    "Reverberation",
+    "SpecAugment",
+    "TimeShift",
+]
+
+
+class _Augmentation(keras.layers.Layer):
+    """Draws for each clip whether it is changed, and leaves the rest, and all of inference, as they are.
+
+    Subclasses give `vary`, ``(batch, ...) -> (batch, ...)``.
+    """
+
+    rank = 2
+
+    def __init__(self, probability: float = 1.0, seed: int | None = None, **kwargs: Any) -> None:
+        if not 0 <= probability <= 1:
+            raise ValueError(f"probability is from 0 to 1. Received: {probability!r}")
+        kwargs.setdefault("dtype", "float32")
+        super().__init__(**kwargs)
+        self.probability = probability
+        self.seed = seed
+        self.seed_generator = keras.random.SeedGenerator(seed)
+        self.supports_masking = True
+
+    def call(self, x: Any, training: bool | None = None) -> Any:
+        if not training:
+            return x
+        single = len(x.shape) == self.rank - 1
+        if single:
+            x = ops.expand_dims(x, 0)
+        varied = self.vary(x)
+        if self.probability < 1:
+            chosen = self.draw(x, 0.0, 1.0) < self.probability  # (batch,)
+            varied = ops.where(ops.reshape(chosen, (-1, *[1] * (self.rank - 1))), varied, x)
+        return varied[0] if single else varied
+
+    def vary(self, x: Any) -> Any:
+        raise NotImplementedError
+
+    def draw(self, x: Any, low: float, high: float, shape: Sequence[Any] = ()) -> Any:
+        """Uniform numbers, ``(batch, *shape)``."""
+        return keras.random.uniform((ops.shape(x)[0], *shape), low, high, seed=self.seed_generator)
+
+    def compute_output_shape(self, input_shape: Any) -> Any:
+        return input_shape
+
+    def get_config(self) -> dict[str, Any]:
+        return {**super().get_config(), "probability": self.probability, "seed": self.seed}
+
+
+@keras.saving.register_keras_serializable("audioseq")
+class TimeShift(_Augmentation):
+    """Moves a clip earlier or later by up to `seconds`; zeros fill the gap.
+
+    Args:
+        seconds: greatest shift, to either side.
+        sr: sample rate in Hz.
+    """
+
+    def __init__(self, seconds: float = 0.1, sr: int = 16000, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        _at_least_zero("seconds", seconds)
+        self.seconds, self.sr = seconds, sr
+
+    def vary(self, x: Any) -> Any:
+        n = ops.shape(x)[1]
+        shift = ops.round(self.draw(x, -self.seconds, self.seconds) * self.sr)
+        index = ops.arange(n, dtype="int32")[None, :] - ops.cast(shift, "int32")[:, None]  # (batch, samples)
+        value = ops.take_along_axis(x, ops.clip(index, 0, n - 1), axis=1)
+        return ops.where((index >= 0) & (index < n), value, 0.0)
+
+    def get_config(self) -> dict[str, Any]:
+        return {**super().get_config(), "seconds": self.seconds, "sr": self.sr}
+
+
+@keras.saving.register_keras_serializable("audioseq")
+class Gain(_Augmentation):
+    """Changes the level by a number of decibels drawn from `decibels`."""
+
+    def __init__(self, decibels: tuple[float, float] = (-6.0, 6.0), **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.decibels = _range("decibels", decibels)
+
+    def vary(self, x: Any) -> Any:
+        return x * _amplitude(self.draw(x, *self.decibels, shape=(1,)))
+
+    def get_config(self) -> dict[str, Any]:
+        return {**super().get_config(), "decibels": self.decibels}
+
+
+@keras.saving.register_keras_serializable("audioseq")
+class Resample(_Augmentation):
+    """Plays a clip slower or faster, pitch and speed together, about its middle; zeros beyond its ends.
+
+    Args:
+        rate: factors of speed; 1.1 is a tenth faster. (kws_streaming used 0.85 to 1.15.)
+
+    Values between samples come from a cubic through the four nearest (Catmull & Rom 1974).
+    """
+
+    def __init__(self, rate: tuple[float, float] = (0.85, 1.15), **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.rate = _range("rate", rate)
+        if self.rate[0] <= 0:
+            raise ValueError(f"rate is above 0, 1 leaves the speed. Received: {rate!r}")
+
+    def vary(self, x: Any) -> Any:
+        n = ops.shape(x)[1]
+        middle = (ops.cast(n, "float32") - 1.0) / 2.0
+        place = (ops.arange(n, dtype="float32")[None, :] - middle) * self.draw(x, *self.rate, shape=(1,)) + middle
+        whole = ops.floor(place)
+        t = place - whole  # (batch, samples), from 0 to 1
+        index = ops.cast(whole, "int32")
+
+        def tap(offset: int) -> Any:
+            return ops.take_along_axis(x, ops.clip(index + offset, 0, n - 1), axis=1)
+
+        a, b, c, d = tap(-1), tap(0), tap(1), tap(2)
+        value = b + 0.5 * t * (c - a + t * (2.0 * a - 5.0 * b + 4.0 * c - d + t * (3.0 * (b - c) + d - a)))
+        return ops.where((index >= 0) & (index < n), value, 0.0)
+
+    def get_config(self) -> dict[str, Any]:
+        return {**super().get_config(), "rate": self.rate}
+
+
+@keras.saving.register_keras_serializable("audioseq")
+class BackgroundNoise(_Augmentation):
+    """Adds a stretch of real noise at a signal-to-noise ratio drawn from `snr`.
+
+    Args:
+        noise: recordings, each ``(samples,)`` float, at the clips' own rate. They are joined end to end.
+        snr: decibels of the clip's power over the noise's, each taken over the whole stretch.
+        floor: dBFS under which a clip counts as silent; its noise is set against this level instead.
+    """
+
+    def __init__(
+        self,
+        noise: Sequence[np.ndarray] | None = None,
+        snr: tuple[float, float] = (0.0, 30.0),
+        floor: float = -50.0,
+        **kwargs: Any,
+    ) -> None:
+        n_noise = kwargs.pop("n_noise", None)
+        super().__init__(**kwargs)
+        self.snr, self.floor = _range("snr", snr), floor
+        self.joined = None if noise is None else np.concatenate([np.asarray(y, np.float32).ravel() for y in noise])
+        if self.joined is not None and (len(self.joined) == 0 or not np.isfinite(self.joined).all()):
+            raise ValueError(f"noise has samples, all of them finite. Received: {len(self.joined)} samples")
+        if self.joined is None and n_noise is None:
+            raise ValueError("noise is a list of recordings, each (samples,). Received: None")
+        self.n_noise = len(self.joined) if self.joined is not None else n_noise
+        self.noise: Any = None
+
+    def build(self, input_shape: Any) -> None:
+        # a weight, so that a reloaded layer has its noise, and so that it lives on the accelerator
+        self.noise = self.add_weight(shape=(self.n_noise,), initializer="zeros", trainable=False, name="noise")
+        if self.joined is not None:
+            self.noise.assign(self.joined)
+        self.built = True
+
+    def vary(self, x: Any) -> Any:
+        n = ops.shape(x)[1]
+        begin = ops.cast(self.draw(x, 0.0, float(self.n_noise), shape=(1,)), "int32")
+        index = (begin + ops.arange(n, dtype="int32")[None, :]) % self.n_noise  # (batch, samples)
+        noise = ops.take(self.noise, index)
+        level = ops.maximum(_power(x), 10.0 ** (self.floor / 10.0))
+        ratio = ops.sqrt(level / ops.maximum(_power(noise), 1e-12))
+        return x + noise * ratio * _amplitude(-self.draw(x, *self.snr, shape=(1,)))
+
+    def get_config(self) -> dict[str, Any]:
+        return {**super().get_config(), "n_noise": self.n_noise, "snr": self.snr, "floor": self.floor}
+
+
+@keras.saving.register_keras_serializable("audioseq")
+class Reverberation(_Augmentation):
+    """Puts a clip into a room: convolution with noise that decays exponentially (Moorer 1979), drawn for each clip.
+
+    Args:
+        rt60: seconds in which the room's sound falls by 60 dB.
+        direct: decibels of the direct sound over the reverberation.
+        sr: sample rate in Hz.
+        length: seconds of the impulse response that are computed.
+    """
+
+    def __init__(
+        self,
+        rt60: tuple[float, float] = (0.1, 0.5),
+        direct: tuple[float, float] = (0.0, 15.0),
+        sr: int = 16000,
+        length: float = 0.25,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(**kwargs)
+        self.rt60, self.direct, self.sr, self.length = _range("rt60", rt60), _range("direct", direct), sr, length
+        if self.rt60[0] <= 0 or length <= 0:
+            raise ValueError(f"rt60 and length are seconds above 0. Received: {rt60!r}, {length!r}")
+
+    def vary(self, x: Any) -> Any:
+        batch, n = ops.shape(x)
+        taps = max(1, round(self.length * self.sr))
+        t = (ops.arange(taps, dtype="float32") + 1.0) / self.sr
+        decay = ops.exp(-3.0 * math.log(10.0) * t[None, :] / self.draw(x, *self.rt60, shape=(1,)))
+        tail = keras.random.normal((batch, taps), seed=self.seed_generator) * decay
+        tail = tail / ops.sqrt(ops.sum(ops.square(tail), axis=1, keepdims=True))
+        tail = tail * _amplitude(-self.draw(x, *self.direct, shape=(1,)))
+        length = int(2 ** math.ceil(math.log2(x.shape[1] + taps)))
+        a = ops.rfft(ops.pad(x, ((0, 0), (0, length - x.shape[1]))))
+        b = ops.rfft(ops.pad(tail, ((0, 0), (1, length - taps - 1))))
+        wet = ops.irfft((a[0] * b[0] - a[1] * b[1], a[0] * b[1] + a[1] * b[0]), length)
+        return x + wet[:, :n]
+
+    def get_config(self) -> dict[str, Any]:
+        own = {"rt60": self.rt60, "direct": self.direct, "sr": self.sr, "length": self.length}
+        return {**super().get_config(), **own}
+
+
+@keras.saving.register_keras_serializable("audioseq")
+class SpecAugment(_Augmentation):
+    """Hides stretches of time and bands of frequency (Park et al. 2019, arXiv:1904.08779), without time warping.
+
+    Args:
+        time_masks, time_width: how many stretches, and their greatest width in frames.
+        feature_masks, feature_width: how many bands, and their greatest width in features.
+        value: what stands in the hidden places; 0 is the mean of normalised frames.
+    """
+
+    rank = 3
+
+    def __init__(
+        self,
+        time_masks: int = 2,
+        time_width: int = 25,
+        feature_masks: int = 2,
+        feature_width: int = 7,
+        value: float = 0.0,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(**kwargs)
+        self.time_masks, self.time_width = time_masks, time_width
+        self.feature_masks, self.feature_width, self.value = feature_masks, feature_width, value
+        for name in ("time_masks", "time_width", "feature_masks", "feature_width"):
+            _at_least_zero(name, getattr(self, name))
+
+    def vary(self, x: Any) -> Any:
+        _, time, features = ops.shape(x)
+        hidden = self.stretches(x, time, self.time_masks, self.time_width)[:, :, None]
+        hidden = hidden | self.stretches(x, features, self.feature_masks, self.feature_width)[:, None, :]
+        return ops.where(hidden, self.value, x)
+
+    def stretches(self, x: Any, n: Any, masks: int, width: int) -> Any:
+        """Where any of the drawn stretches lies, ``(batch, n)``."""
+        size = ops.cast(n, "float32")
+        widths = ops.floor(self.draw(x, 0.0, width + 1.0, shape=(masks, 1)))
+        begin = ops.floor(self.draw(x, 0.0, 1.0, shape=(masks, 1)) * (size - widths + 1.0))
+        place = ops.arange(n, dtype="float32")[None, None, :]
+        return ops.any((place >= begin) & (place < begin + widths), axis=1)
+
+    def get_config(self) -> dict[str, Any]:
+        own = {name: getattr(self, name) for name in ("time_masks", "time_width", "feature_masks", "feature_width")}
+        return {**super().get_config(), **own, "value": self.value}
+
+
+@keras.saving.register_keras_serializable("audioseq")
+class Mixup(keras.layers.Layer):
+    """Blends each clip, and its target, with another of the batch (Zhang et al. 2018, arXiv:1710.09412).
+
+    Called on a pair: `x` ``(batch, ...)`` and targets ``(batch, classes)``. The share comes from a Beta(alpha, alpha)
+    distribution and the clip itself keeps the larger part.
+    """
+
+    def __init__(self, alpha: float = 0.2, seed: int | None = None, **kwargs: Any) -> None:
+        if not alpha > 0:
+            raise ValueError(f"alpha is above 0. Received: {alpha!r}")
+        kwargs.setdefault("dtype", "float32")
+        super().__init__(**kwargs)
+        self.alpha, self.seed = alpha, seed
+        self.seed_generator = keras.random.SeedGenerator(seed)
+
+    def call(self, inputs: Any, training: bool | None = None) -> Any:
+        x, targets = inputs
+        if not training:
+            return x, targets
+        batch = ops.shape(x)[0]
+        share = keras.random.beta((batch,), self.alpha, self.alpha, seed=self.seed_generator)
+        share = ops.maximum(share, 1.0 - share)
+        # each clip meets the one before it: the batch is in random order already
+        return tuple(_blend(part, ops.roll(part, 1, axis=0), share) for part in (x, targets))
+
+    def compute_output_shape(self, input_shape: Any) -> Any:
+        return tuple(input_shape)
+
+    def get_config(self) -> dict[str, Any]:
+        return {**super().get_config(), "alpha": self.alpha, "seed": self.seed}
+
+
+def _blend(a: Any, b: Any, share: Any) -> Any:
+    share = ops.reshape(share, (-1, *[1] * (len(a.shape) - 1)))
+    return a * share + b * (1.0 - share)
+
+
+def _amplitude(decibels: Any) -> Any:
+    return ops.exp(decibels * (math.log(10.0) / 20.0))
+
+
+def _power(x: Any) -> Any:
+    return ops.mean(ops.square(x), axis=1, keepdims=True)
+
+
+def _range(name: str, value: Sequence[float]) -> tuple[float, float]:
+    try:
+        low, high = (float(v) for v in value)
+    except (TypeError, ValueError):
+        low, high = math.nan, math.nan
+    if not low <= high:
+        raise ValueError(f"{name} is a pair (low, high) with low <= high. Received: {value!r}")
+    return low, high
+
+
+def _at_least_zero(name: str, value: float) -> None:
+    if not value >= 0:
+        raise ValueError(f"{name} is 0 or above. Received: {value!r}")
