@@ -1,8 +1,7 @@
 """Audio files: reading, block-wise reading, writing and finding them.
 
 A file becomes float32 samples, one channel, full scale at ±1: channels are averaged, and another rate is
-reached with soxr's "HQ" quality, librosa's default. libsndfile decodes (WAV, FLAC, Ogg, MP3, AIFF
-and others).
+reached with soxr's "HQ" quality, librosa's default. libsndfile decodes: WAV, FLAC, Ogg, MP3, AIFF, others.
 
 Conventions: `sr` is in Hz, times are in seconds, `y` has shape (samples,). A *frame* here is libsndfile's:
 one sample of every channel.
@@ -36,7 +35,7 @@ MIN_SR = 1_000  # Hz; a lower rate in a header is damage, in an argument it is k
 MAX_SR = 768_000  # Hz; the highest rate that converters are sold with
 MAX_BYTES = 2**30  # of decoded float32 samples: 93 minutes of mono at 48 kHz
 BLOCK_SAMPLES = 2**20  # decoded at a time, all channels together: 4 MiB of float32
-WRITE_FRAMES = 2**14  # libsndfile's Vorbis encoder overflows the stack when it is handed a long file at once
+WRITE_FRAMES = 2**14  # handed five minutes at once, libsndfile's Vorbis encoder crashes the process
 UNKNOWN_FRAMES = 2**63 - 1  # libsndfile's SF_COUNT_MAX: a FLAC that was written to a pipe
 
 FORMATS = soundfile.available_formats()
@@ -282,8 +281,8 @@ def save(
     y = np.asarray(y)
     _check_samples(y, sr, subtype)
 
-    # Encoded in memory first: libsndfile hides why a write failed, and what fails while it closes the file is
-    # lost; Python's own write names a full disk.
+    # Encoded in memory first: when the disk fills up while libsndfile closes a FLAC, Ogg or MP3, the file is
+    # cut short and no error comes; Python's own write raises one.
     encoded = io.BytesIO()
     try:
         with soundfile.SoundFile(encoded, "w", int(sr), 1, subtype, format=container) as file:

@@ -3,6 +3,7 @@
 import errno
 import os
 import pickle
+import re
 import resource
 import subprocess
 import sys
@@ -134,24 +135,25 @@ def test_info_is_what_soundfile_says(flac):
 @pytest.mark.skipif(not ODD_FILES, reason=f"no corpus of odd files at {ODD}")
 @pytest.mark.parametrize("path", ODD_FILES, ids=lambda path: path.stem[:44])
 def test_odd_file_gives_soundfiles_samples_or_its_reason(path):
-    tracemalloc.start()
     try:
         expected, rate = soundfile.read(path, dtype="float32", always_2d=True)
+        refusal = None
     except soundfile.LibsndfileError as error:
-        for read in (info, load, lambda path: next(stream(path))):
-            with pytest.raises(AudioError, match="cannot be read as audio: ") as caught:
+        refusal = error.error_string.rstrip(".")
+    tracemalloc.start()
+    if refusal:
+        for read in (info, load, stream):
+            with pytest.raises(AudioError, match=f"cannot be read as audio: {re.escape(refusal)}"):
                 read(path)
-            assert error.error_string.rstrip(".") in caught.value.reason
     else:
         y, sr = load(path)
         assert sr == rate == info(path).sr
         np.testing.assert_allclose(y, expected.mean(axis=1), rtol=0, atol=1e-6)
         np.testing.assert_array_equal(np.concatenate(list(stream(path, block=0.01))), y)
         assert len(load(path, sr=SR)[0]) == int(np.ceil(len(y) * (SR / rate)))
-    finally:
-        peak = tracemalloc.get_traced_memory()[1]
-        tracemalloc.stop()
-    assert peak < 2e6
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 1e6
 
 
 def test_long_file_is_refused_before_decoding_and_streams_in_little_memory(tmp_path):
@@ -217,9 +219,9 @@ def test_flac_of_unknown_length(flac):
 
 def test_cut_flac_is_damaged_not_short(flac):
     flac.write_bytes(flac.read_bytes()[: flac.stat().st_size // 2])
-    with pytest.raises(AudioError, match="damaged after .* lost sync"):
+    with pytest.raises(AudioError, match=r"damaged after .* lost sync"):
         load(flac)
-    with pytest.raises(AudioError, match="damaged after 1.* lost sync"):
+    with pytest.raises(AudioError, match=r"damaged after 1\..* lost sync"):
         list(stream(flac, block=0.1))
 
 
@@ -249,11 +251,14 @@ def test_every_sample_that_is_not_finite_is_counted_and_the_first_is_placed(tmp_
 
 
 def test_samples_that_overflow_the_resampler(tmp_path):
-    y = np.full(1000, 3.4e38, np.float32)
-    y[::3] *= -1
+    y = np.zeros(10 * SR, np.float32)
+    y[:1000] = 3.4e38
+    y[:1000:3] *= -1
     soundfile.write(tmp_path / "a.wav", y, SR, subtype="FLOAT")
     with pytest.raises(AudioError, match="too large to be resampled"):
         load(tmp_path / "a.wav", sr=22050)
+    with pytest.raises(AudioError, match="too large to be resampled"):
+        next(stream(tmp_path / "a.wav", sr=22050, block=0.1))
 
 
 @pytest.mark.parametrize("suffix", [".wav", ".mp3", ".flac", ".au", ".snd", ".vox", ".gsm", ".raw", ""])
@@ -262,7 +267,7 @@ def test_what_is_no_audio_is_refused_whatever_its_suffix(tmp_path, suffix, conte
     path = tmp_path / f"notes{suffix}"
     path.write_text(content)
     for read in (info, load, stream):
-        with pytest.raises(AudioError, match="Format not recognised|no MPEG audio|has no.* header"):
+        with pytest.raises(AudioError, match=r"Format not recognised|no MPEG audio|has no.* header"):
             read(path)
 
 
@@ -407,6 +412,11 @@ def test_lossy_formats_keep_a_sine(tmp_path, suffix):
     np.testing.assert_allclose(again[SR:-SR], y[SR:-SR], rtol=0, atol=0.03)
 
 
+def test_long_vorbis_file_does_not_crash_the_encoder(tmp_path):
+    save(tmp_path / "a.ogg", np.zeros(300 * SR), SR)
+    assert info(tmp_path / "a.ogg").duration == 300
+
+
 def test_float_wav_may_exceed_full_scale(tmp_path):
     y = np.float32([0, 1.5, -7])
     save(tmp_path / "a.wav", y, SR, subtype="FLOAT")
@@ -424,7 +434,7 @@ def test_float_wav_may_exceed_full_scale(tmp_path):
         ("a.wav", [0.0, 1e39], SR, "DOUBLE", r"finite in float32.*1 samples"),
         ("a.wav", [], SR, None, r"at least one sample"),
         ("a.wav", [[0.0, 0.0]], SR, None, r"\(samples,\).*Received: shape \(1, 2\)"),
-        ("a.wav", [1, 2], SR, None, r"divide by 32768\?*\)\. Received: int"),
+        ("a.wav", [1, 2], SR, None, r"divide by 32768\)\. Received: int"),
         ("a.wav", [0.0, -1.5], SR, None, r"within \[-1, 1\] for PCM_16.*Received: -1\.5 at 0\.000063 s"),
         ("a.ogg", [0.0, 1.5], SR, None, r"within \[-1, 1\] for VORBIS"),
         ("a.wav", [0.0], 16.0, None, r"did you pass kHz\?\)\. Received: 16\.0"),
@@ -518,6 +528,7 @@ def test_fit_length_refuses():
 
 
 def test_import_is_light():
-    code = "import sys, audioseq.audio; print([m for m in ('tensorflow', 'keras', 'librosa', 'scipy') if m in sys.modules])"
+    heavy = {"tensorflow", "keras", "librosa", "scipy"}
+    code = f"import sys, audioseq.audio; print([name for name in {heavy} if name in sys.modules])"
     result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert result.stdout.strip() == "[]"
