@@ -12,20 +12,29 @@ from typing import Any
 __version__ = "0.1.0"
 
 _ROOMS = {
-    "audio": ["AudioError", "AudioInfo", "find_audio", "info", "load", "save", "stream"],
+    "audio": ["AudioError", "AudioInfo", "info", "load", "resample", "save", "stream"],
+    "features": ["MFCC", "PCEN", "Chain", "Delta", "LogMel", "Mel", "Spectrogram"],
+    "datasets": ["DatasetError", "GroupSplit", "HashSplit", "ListSplit", "word_folder"],
+    "layers": ["FeatureLayer"],
+    "models": ["ModelError", "SequenceClassifier", "load_model"],
+    "evaluation": ["evaluate_folder"],
 }
 _HOME = {name: room for room, names in _ROOMS.items() for name in names}
+_SUBMODULES = [*_ROOMS, "augment", "corpora", "plots", "training"]
 
-__all__ = ["__version__", *_HOME]
+__all__ = ["__version__", *_HOME]  # noqa: PLE0604
 
 
 def __getattr__(name: str) -> Any:
     if name in _HOME:
         value = getattr(importlib.import_module(f"audioseq.{_HOME[name]}"), name)
-        globals()[name] = value
-        return value
-    raise AttributeError(f"module 'audioseq' has no attribute {name!r}")
+    elif name in _SUBMODULES:
+        value = importlib.import_module(f"audioseq.{name}")
+    else:
+        raise AttributeError(f"module 'audioseq' has no attribute {name!r}")
+    globals()[name] = value
+    return value
 
 
 def __dir__() -> list[str]:
-    return sorted([*globals(), *_HOME])
+    return sorted({*globals(), *_HOME, *_SUBMODULES})

@@ -29,7 +29,7 @@ import soxr
 
 from audioseq.files import atomic_path
 
-__all__ = ["AudioError", "AudioInfo", "find_audio", "fit_length", "info", "load", "save", "stream"]
+__all__ = ["AudioError", "AudioInfo", "find_audio", "fit_length", "info", "load", "resample", "save", "stream"]
 
 MIN_SR = 1_000  # Hz; a lower rate in a header is damage, in an argument it is kHz
 MAX_SR = 768_000  # Hz; the highest rate that converters are sold with
@@ -325,6 +325,31 @@ def find_audio(folder: str | os.PathLike[str], *, recursive: bool = True) -> lis
             if not name.startswith(".") and os.path.splitext(name)[1].lower() in AUDIO_SUFFIXES
         ]
     return sorted(found)
+
+
+def resample(y: np.ndarray, sr: int, wished: int) -> np.ndarray:
+    """Bring samples to another rate, with the filter that `load` uses (soxr HQ).
+
+    Args:
+        y: Shape (samples,), float, finite, at `sr` Hz.
+        sr: Rate of `y` in Hz.
+        wished: Rate of the result in Hz.
+
+    Returns:
+        float32, shape (ceil(samples * wished / sr),).
+
+    Raises:
+        ValueError: An argument is outside its domain.
+    """
+    y = np.asarray(y)
+    _check_sr(sr)
+    _check_sr(wished)
+    if y.dtype.kind != "f" or y.ndim != 1 or not len(y) or not np.isfinite(y).all():
+        raise ValueError(
+            f"y must be finite floats of shape (samples,). Received: dtype {y.dtype}, shape {y.shape}"
+            + ("" if y.dtype.kind != "f" or np.isfinite(y).all() else ", with NaN or infinity")
+        )
+    return np.concatenate(list(_resampled([y.astype(np.float32, copy=False)], "<samples>", sr, wished)))
 
 
 def fit_length(y: np.ndarray, n: int) -> np.ndarray:

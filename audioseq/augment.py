@@ -91,7 +91,7 @@ class TimeShift(_Augmentation):
         n = ops.shape(x)[1]
         shift = ops.round(self.draw(x, -self.seconds, self.seconds) * self.sr)
         index = ops.arange(n, dtype="int32")[None, :] - ops.cast(shift, "int32")[:, None]  # (batch, samples)
-        value = ops.take_along_axis(x, ops.clip(index, 0, n - 1), axis=1)
+        value = _pick(x, index)
         return ops.where((index >= 0) & (index < n), value, 0.0)
 
     def get_config(self) -> dict[str, Any]:
@@ -138,7 +138,7 @@ class Resample(_Augmentation):
         index = ops.cast(whole, "int32")
 
         def tap(offset: int) -> Any:
-            return ops.take_along_axis(x, ops.clip(index + offset, 0, n - 1), axis=1)
+            return _pick(x, index + offset)
 
         a, b, c, d = tap(-1), tap(0), tap(1), tap(2)
         value = b + 0.5 * t * (c - a + t * (2.0 * a - 5.0 * b + 4.0 * c - d + t * (3.0 * (b - c) + d - a)))
@@ -168,7 +168,10 @@ class BackgroundNoise(_Augmentation):
         n_noise = kwargs.pop("n_noise", None)
         super().__init__(**kwargs)
         self.snr, self.floor = _range("snr", snr), floor
-        self.joined = None if noise is None else np.concatenate([np.asarray(y, np.float32).ravel() for y in noise])
+        self.joined: np.ndarray | None = None
+        if noise is not None:
+            recordings = [np.asarray(y, np.float32).ravel() for y in noise]
+            self.joined = np.concatenate(recordings or [np.zeros(0, np.float32)])
         if self.joined is not None and (len(self.joined) == 0 or not np.isfinite(self.joined).all()):
             raise ValueError(f"noise has samples, all of them finite. Received: {len(self.joined)} samples")
         if self.joined is None and n_noise is None:
@@ -178,9 +181,10 @@ class BackgroundNoise(_Augmentation):
 
     def build(self, input_shape: Any) -> None:
         # a weight, so that a reloaded layer has its noise, and so that it lives on the accelerator
-        self.noise = self.add_weight(shape=(self.n_noise,), initializer="zeros", trainable=False, name="noise")
-        if self.joined is not None:
-            self.noise.assign(self.joined)
+        def given(shape: Any, dtype: Any = None) -> Any:  # inside a `dataset.map` an `assign` would not run
+            return ops.zeros(shape, dtype) if self.joined is None else ops.cast(self.joined, dtype)
+
+        self.noise = self.add_weight(shape=(self.n_noise,), initializer=given, trainable=False, name="noise")
         self.built = True
 
     def vary(self, x: Any) -> Any:
@@ -222,6 +226,8 @@ class Reverberation(_Augmentation):
 
     def vary(self, x: Any) -> Any:
         batch, n = ops.shape(x)
+        if x.shape[1] is None:
+            raise ValueError(f"Reverberation needs clips of a known length. Received: shape {tuple(x.shape)}")
         taps = max(1, round(self.length * self.sr))
         t = (ops.arange(taps, dtype="float32") + 1.0) / self.sr
         decay = ops.exp(-3.0 * math.log(10.0) * t[None, :] / self.draw(x, *self.rt60, shape=(1,)))
@@ -321,6 +327,13 @@ class Mixup(keras.layers.Layer):
 def _blend(a: Any, b: Any, share: Any) -> Any:
     share = ops.reshape(share, (-1, *[1] * (len(a.shape) - 1)))
     return a * share + b * (1.0 - share)
+
+
+def _pick(x: Any, index: Any) -> Any:
+    """``x[i, index[i]]`` for every clip, ends repeated: one flat gather, half the time of `ops.take_along_axis`."""
+    batch, n = ops.shape(x)
+    rows = ops.arange(batch, dtype="int32")[:, None] * n
+    return ops.take(ops.reshape(x, (-1,)), rows + ops.clip(index, 0, n - 1))
 
 
 def _amplitude(decibels: Any) -> Any:

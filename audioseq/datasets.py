@@ -60,7 +60,7 @@ class Skipped:
 
 
 @dataclass(frozen=True)
-class _Clip:
+class Clip:
     path: Path
     name: str  # relative to the folder, with forward slashes
     word: str
@@ -75,11 +75,12 @@ class Split(Protocol):
 def speaker_of(name: str) -> str:
     """The speaker in a file name: ``004ae714`` of ``go/004ae714_nohash_0.flac``, ``theo`` of ``7_theo_12.wav``.
 
-    A name of neither form is its own speaker.
+    Some copies of Speech Commands repeat the word, ``go/go_004ae714_nohash_0.flac``: that is the same speaker. A name
+    of no such form is its own speaker.
     """
     stem = Path(name).stem
     if "_nohash_" in stem:
-        return stem.split("_nohash_")[0]
+        return stem.split("_nohash_")[0].removeprefix(f"{name.split('/')[0]}_")
     parts = stem.split("_")
     return parts[1] if len(parts) == 3 and "/" not in name else stem
 
@@ -96,9 +97,12 @@ class ListSplit:
         for split, file in (("validation", self.validation), ("testing", self.testing)):
             path = folder / file
             if path.is_file():
+                try:
+                    lines = path.read_text(encoding="utf-8-sig").splitlines()
+                except UnicodeDecodeError as error:
+                    raise DatasetError(f"{path}: a list of names is UTF-8 text; {error}") from error
                 # suffixes are left aside: the same list serves WAV files and their FLAC copies
-                lines = path.read_text(encoding="utf-8").split()
-                listed.update({os.path.splitext(line)[0]: split for line in lines})
+                listed.update({os.path.splitext(line.strip())[0]: split for line in lines if line.strip()})
         if not listed:
             raise DatasetError(f"{folder}: neither {self.validation} nor {self.testing} names a file there")
         return [listed.get(os.path.splitext(name)[0], "training") for name in names]
@@ -120,7 +124,7 @@ class HashSplit:
     def of(self, speaker: str) -> str:
         """The split of one speaker."""
         most = 2**27 - 1
-        number = int(hashlib.sha1(speaker.encode()).hexdigest(), 16)
+        number = int(hashlib.sha1(speaker.encode("utf-8", "surrogateescape")).hexdigest(), 16)
         percent = (number % (most + 1)) * (100.0 / most)
         if percent < self.validation:
             return "validation"
@@ -154,7 +158,9 @@ class GroupSplit:
         order = sorted(counts)
         np.random.default_rng(self.seed).shuffle(order)
         split_of: dict[str, str] = {}
-        for split, wanted in (("validation", self.validation), ("testing", self.testing)):
+        both = [("validation", self.validation), ("testing", self.testing)]
+        # named groups first, so that no share draws one of them
+        for split, wanted in sorted(both, key=lambda pair: isinstance(pair[1], (int, float))):
             if isinstance(wanted, (int, float)):
                 files = 0
                 for group in order:
@@ -169,6 +175,9 @@ class GroupSplit:
                     raise DatasetError(
                         f"{folder}: {split} names groups that no file has: {missing}. There are {sorted(counts)[:20]}"
                     )
+                twice = sorted(set(wanted) & set(split_of))
+                if twice:
+                    raise DatasetError(f"{folder}: {twice} cannot be in validation and in testing")
                 split_of.update(dict.fromkeys(wanted, split))
         return [split_of.get(group, "training") for group in groups]
 
@@ -322,18 +331,19 @@ def word_folder(
         seed: draws groups and the stretches that are silence.
 
     Raises:
-        DatasetError: for a folder that is missing or empty, that has one class, whose training or validation part
-            would be empty, or of which more than a tenth cannot be read.
-        ValueError: for an unknown word that the folder lacks, or bad numbers.
+        DatasetError: for a folder that is missing or empty, that has one class or lacks an unknown word, whose
+            training or validation part would be empty, that leaves a class without training clips, or of which
+            more than a tenth cannot be read.
+        ValueError: for a duration that is not above 0.
     """
     folder = Path(folder)
     if not duration > 0:
         raise ValueError(f"duration is seconds above 0. Received: {duration!r}")
-    clips = _find_clips(folder)
+    clips = find_clips(folder)
     words = sorted({clip.word for clip in clips})
     missing = sorted(set(unknown) - set(words))
     if missing:
-        raise ValueError(f"{folder}: no folder for the unknown words {missing}. There are {words}")
+        raise DatasetError(f"{folder}: no folder for the unknown words {missing}. There are {words}")
     named = sorted(set(words) - set(unknown) - {UNKNOWN, SILENCE})
     noise_files = audio.find_audio(folder / NOISE_FOLDER) if (folder / NOISE_FOLDER).is_dir() else []
     class_names = [*named]
@@ -377,6 +387,11 @@ def word_folder(
     for part in ("training", "validation"):
         if not len(sets[part]):
             raise DatasetError(f"{folder}: no clip is left for {part}. There are {len(read)} clips in all")
+        lacking = [name for i, name in enumerate(class_names) if i not in sets[part].labels]
+        if lacking and part == "training":
+            raise DatasetError(f"{folder}: no clip is left for training of {lacking}")
+        if lacking:
+            warnings.warn(f"{folder}: {part} has no clip of {lacking}", stacklevel=2)
     return Words(
         class_names=tuple(class_names),
         sr=sr,
@@ -392,7 +407,7 @@ def word_folder(
     )
 
 
-def _find_clips(folder: Path) -> list[_Clip]:
+def find_clips(folder: Path) -> list[Clip]:
     if not folder.is_dir():
         raise DatasetError(f"{folder}: there is no such folder")
     clips = []
@@ -401,7 +416,7 @@ def _find_clips(folder: Path) -> list[_Clip]:
         parts = name.split("/")
         if parts[0] == NOISE_FOLDER:
             continue
-        clips.append(_Clip(path, name, parts[0] if len(parts) > 1 else ""))
+        clips.append(Clip(path, name, parts[0] if len(parts) > 1 else ""))
     if not clips:
         raise DatasetError(f"{folder}: holds no audio file. Expected a folder for each word, with recordings in it")
     if all(clip.word for clip in clips):
@@ -414,10 +429,10 @@ def _find_clips(folder: Path) -> list[_Clip]:
         raise DatasetError(
             f"{folder}: holds no word folders, and not every file is named {{label}}_{{speaker}}_{{take}}: {odd}"
         )
-    return [_Clip(clip.path, clip.name, match[1]) for clip, match in zip(clips, named, strict=True) if match]
+    return [Clip(clip.path, clip.name, match[1]) for clip, match in zip(clips, named, strict=True) if match]
 
 
-def _usual_rate(clips: Sequence[_Clip]) -> int:
+def _usual_rate(clips: Sequence[Clip]) -> int:
     rates: Counter[int] = Counter()
     for clip in clips[:: max(1, len(clips) // 200)]:
         try:
@@ -435,8 +450,8 @@ def _usual_split(folder: Path, names: Sequence[str], seed: int) -> Split:
     return GroupSplit(seed=seed)
 
 
-def _read_clips(clips: Sequence[_Clip], sr: int, n: int) -> tuple[list[tuple[_Clip, np.ndarray]], list[Skipped], int]:
-    def read(clip: _Clip) -> tuple[np.ndarray | str, bool]:
+def _read_clips(clips: Sequence[Clip], sr: int, n: int) -> tuple[list[tuple[Clip, np.ndarray]], list[Skipped], int]:
+    def read(clip: Clip) -> tuple[np.ndarray | str, bool]:
         try:
             rate = audio.info(clip.path).sr
             if rate < sr:
@@ -464,12 +479,15 @@ def _to_int16(y: np.ndarray) -> np.ndarray:
 def _leave_out_duplicates(
     names: Sequence[str], samples: Sequence[np.ndarray], splits: Sequence[str]
 ) -> tuple[list[str], list[tuple[str, str]]]:
-    """Marks training clips that a validation or test clip repeats; gives the marked splits and the pairs."""
+    """Marks training clips that a validation or test clip repeats; gives the marked splits and the pairs.
+
+    Of a validation and a test clip that are the same, the second is marked. Digital silence repeats nothing.
+    """
     seen: dict[bytes, int] = {}
     marked, pairs = list(splits), []
     for i in sorted(range(len(names)), key=lambda i: splits[i] == "training"):
         j = seen.setdefault(hashlib.sha1(samples[i].tobytes()).digest(), i)
-        if j != i and splits[i] != splits[j]:
+        if j != i and splits[i] != splits[j] and samples[i].any():
             marked[i] = "left out"
             pairs.append((names[i], names[j]))
     return marked, pairs
@@ -478,7 +496,7 @@ def _leave_out_duplicates(
 def _read_noise(
     files: Sequence[Path], sr: int
 ) -> tuple[dict[str, list[tuple[str, np.ndarray]]], list[Skipped]]:
-    """Each noise recording's three stretches in time, a second of silence of the record apart."""
+    """Each noise recording's three stretches in time; they share no sample."""
     noise: dict[str, list[tuple[str, np.ndarray]]] = {part: [] for part in SPLITS}
     skipped = []
     for path in files:
@@ -497,7 +515,7 @@ def _read_noise(
 def _cut_silence(
     noise: Sequence[tuple[str, np.ndarray]], count: int, n: int, rng: np.random.Generator
 ) -> list[tuple[str, np.ndarray]]:
-    """Stretches of noise at a level from nothing to full, named ``file@seconds``."""
+    """Stretches of noise at a level from nothing to full, named ``file@sample``, counted in the split's stretch."""
     cuts = []
     for i in range(count):
         name, y = noise[i % len(noise)]

@@ -45,7 +45,9 @@ class Feature:
 
     def to_dict(self) -> dict[str, Any]:
         """The description as plain JSON values; `from_dict` gives it back."""
-        return {"feature": type(self).__name__, **dataclasses.asdict(self)}  # type: ignore[call-overload]
+        fields = dataclasses.asdict(self)  # type: ignore[call-overload]
+        fields = {name: v.item() if isinstance(v, np.generic) else v for name, v in fields.items()}
+        return {"feature": type(self).__name__, **fields}
 
     @staticmethod
     def from_dict(config: dict[str, Any]) -> Feature:
@@ -91,7 +93,7 @@ class Feature:
         """Frames that a clip of `n_samples` samples gives (an int, or an array or tensor of them)."""
         front = self.front_end()
         if front.center:
-            return 1 + n_samples // front.hop
+            return 1 + (n_samples - front.n_fft % 2) // front.hop
         return 1 + (n_samples - front.n_fft) // front.hop
 
     def times(self, frames: np.ndarray | int) -> np.ndarray:
@@ -99,7 +101,7 @@ class Feature:
 
         `frames` is what the description returned, ``(..., time, features)``, or a number of frames.
         """
-        n = frames if isinstance(frames, int) else np.asarray(frames).shape[-2]
+        n = frames if isinstance(frames, (int, np.integer)) else np.asarray(frames).shape[-2]
         front = self.front_end()
         offset = 0 if front.center else front.n_fft // 2
         return (np.arange(n) * front.hop + offset) / front.sr
@@ -160,6 +162,7 @@ class Spectrogram(Feature):
             "hop_length is a whole number of samples, 1 or more (did you pass seconds?)",
             self.hop_length,
         )
+        _require(isinstance(self.window, str), "window is the name of a SciPy window", self.window)
         _require(self.power > 0, "power is above 0: 1 magnitude, 2 power", self.power)
         _require(self.precision in ("fast", "exact"), 'precision is "fast" or "exact"', self.precision)
 
@@ -509,7 +512,8 @@ class _TopDecibel(_Step):
         if n_frames is not None:
             valid = ops.arange(ops.shape(x)[1])[None, :, None] < ops.reshape(n_frames, (-1, 1, 1))
             seen = ops.where(valid, x, np.float32(-np.inf))
-        return ops.maximum(x, ops.max(seen, axis=(1, 2), keepdims=True) - np.float32(self.top_db))
+        peak = ops.max(seen, axis=(1, 2), keepdims=True, initial=-np.inf)  # of a clip without frames too
+        return ops.maximum(x, peak - np.float32(self.top_db))
 
 
 @dataclass(frozen=True)
@@ -574,7 +578,7 @@ def _smooth(ops: ModuleType, x: Any, b: float) -> Any:
         m = m * np.float32(1.0 - b) + value * np.float32(b)
         return m, m
 
-    _, smooth = ops.scan(step, ops.ones_like(x[:, 0]), ops.moveaxis(x, 1, 0))
+    _, smooth = ops.scan(step, ops.ones((ops.shape(x)[0], ops.shape(x)[2])), ops.moveaxis(x, 1, 0))
     return ops.moveaxis(smooth, 0, 1)
 
 

@@ -46,9 +46,17 @@ class FeatureLayer(keras.layers.Layer):
         super().__init__(**kwargs)
         self.feature = feature
         self.supports_masking = True
+        # the groups and the bitcast below are for TensorFlow's CPU kernels, not for XLA
+        self.supports_jit = keras.backend.backend() != "tensorflow" or _has_gpu()
 
     def call(self, inputs: Any) -> Any:
         samples, lengths = _split(inputs)
+        dtype = keras.backend.standardize_dtype(samples.dtype)
+        if "float" not in dtype or len(samples.shape) != 2:
+            raise ValueError(
+                "Samples are float in [-1, 1] (divide 16-bit integers by 32768) of shape (batch, samples). "
+                f"Received: dtype {dtype}, shape {tuple(samples.shape)}"
+            )
         plan = plan_of(self.feature)
         n_frames = None
         if lengths is not None:
@@ -82,6 +90,12 @@ class FeatureLayer(keras.layers.Layer):
         return cls(**{**config, "feature": Feature.from_dict(config["feature"])})
 
 
+def _has_gpu() -> bool:
+    import tensorflow as tf
+
+    return bool(tf.config.list_physical_devices("GPU"))
+
+
 def _split(inputs: Any) -> tuple[Any, Any]:
     return tuple(inputs) if isinstance(inputs, (list, tuple)) else (inputs, None)  # type: ignore[return-value]
 
@@ -111,8 +125,10 @@ def _tensorflow_frames(plan: Plan, samples: Any) -> Any:
     front = plan.front
     double = tf.float64 if plan.window.dtype == np.float64 else tf.float32
     steps = plan.frame_steps
-    # |z|^2 then the bank is one product when the bank's rows are doubled and meet re^2 and im^2 side by side
-    fused = front.power == 2.0 and double == tf.float32 and bool(steps) and isinstance(steps[0], _Matmul)
+    gpu = _has_gpu()
+    # |z|^2 then the bank is one product when the bank's rows are doubled and meet re^2 and im^2 side by side;
+    # XLA, which Keras compiles with where there is a GPU, has no bitcast of complex numbers
+    fused = not gpu and front.power == 2.0 and double == tf.float32 and bool(steps) and isinstance(steps[0], _Matmul)
 
     def transform(group: Any) -> Any:
         framed = tf.signal.frame(group, front.n_fft, front.hop)  # (batch, time, n_fft)
@@ -134,7 +150,7 @@ def _tensorflow_frames(plan: Plan, samples: Any) -> Any:
     clips, length = samples.shape[0], samples.shape[1]
     if clips is not None and length is not None and clips * (1 + length // front.hop) <= WHOLE_FRAMES:
         return transform(samples)
-    if tf.config.list_logical_devices("GPU"):
+    if gpu:
         return transform(samples)
     n_clips = tf.shape(samples)[0]
     time = tf.maximum(0, 1 + (tf.shape(samples)[1] - front.n_fft) // front.hop)

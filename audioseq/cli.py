@@ -1,0 +1,69 @@
+"""What every command line of audioseq shares: errors as one line, and exit codes.
+
+0 well; 1 something that was asked for could not be done; 2 wrong usage; 130 interrupted. Nothing here loads
+TensorFlow, so that ``--help`` answers at once.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from collections.abc import Callable, Sequence
+
+__all__ = ["positive_int", "run"]
+
+DONE, FAILED, USAGE, INTERRUPTED = 0, 1, 2, 130
+
+
+def run(
+    parser: argparse.ArgumentParser, argv: Sequence[str] | None = None, default: Sequence[str] | None = None
+) -> int:
+    """Parse the arguments and call the chosen command, ``args.command(args) -> int``; gives the exit code.
+
+    Args:
+        parser: whose sub-commands set ``command``.
+        argv: arguments; None: those of the process.
+        default: what to do when there are none.
+    """
+    # TensorFlow's own lines on its start say nothing that a user of a command needs
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    arguments = list(sys.argv[1:] if argv is None else argv)
+    args = parser.parse_args(arguments or default)
+    command: Callable[[argparse.Namespace], int] = args.command
+    from audioseq.audio import AudioError
+    from audioseq.corpora import DownloadError
+    from audioseq.datasets import DatasetError
+    from audioseq.runs import RunError
+
+    try:
+        return command(args)
+    except KeyboardInterrupt:
+        print("interrupted", file=sys.stderr)
+        return INTERRUPTED
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return FAILED
+    except RunError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return USAGE
+    except (AudioError, DatasetError, DownloadError, OSError) as error:
+        print(f"error: {error}", file=sys.stderr)
+        return FAILED
+    except (ValueError, RuntimeError) as error:
+        # ours from rooms that load TensorFlow; anything else is a fault of the program, and shows where
+        if not type(error).__module__.startswith("audioseq"):
+            raise
+        print(f"error: {error}", file=sys.stderr)
+        return FAILED
+
+
+def positive_int(text: str) -> int:
+    """An argument that is a whole number above 0."""
+    try:
+        value = int(text)
+    except ValueError:
+        value = 0
+    if value < 1:
+        raise argparse.ArgumentTypeError(f"a whole number above 0. Received: {text!r}")
+    return value

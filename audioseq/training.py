@@ -1,0 +1,378 @@
+"""One function over ``model.fit`` that can be killed at any moment and go on with the same bits.
+
+Each epoch draws its clips by ``(seed, epoch)``; the whole state (weights, averages, optimizer, seed generators, best
+weights, history) is written after it, whole or not at all. A run that is resumed repeats the epoch that was cut short.
+"""
+
+from __future__ import annotations
+
+import csv
+import dataclasses
+import importlib.util
+import io
+import json
+import math
+import os
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, nullcontext
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+from keras import ops
+
+from audioseq.datasets import ClipSet
+from audioseq.files import atomic_path, write_text
+from audioseq.models import SequenceClassifier
+
+__all__ = ["AugmentedClassifier", "Fitted", "Settings", "TrainingError", "device_scope", "feature_statistics", "fit"]
+
+CHECKPOINT = "checkpoint.npz"
+HISTORY = "history.csv"
+
+
+class TrainingError(RuntimeError):
+    """A run that cannot begin or go on."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Settings:
+    """How to train.
+
+    Attributes:
+        epochs: passes over the training clips.
+        batch_size: clips a step.
+        learning_rate: peak of the schedule: linear warm-up over `warmup` of all steps, then a cosine to zero.
+        weight_decay: of AdamW (Loshchilov & Hutter 2019, arXiv:1711.05101), for matrices and kernels alone.
+        clip_norm: greatest global norm of the gradients; None: any.
+        ema: share of all steps over which the weights that are validated and kept are averaged, exponentially; None:
+            the weights themselves.
+        patience: epochs without a better validation accuracy after which training stops; None: never.
+        seed: of the order of the clips. Weights and layers take theirs from `keras.utils.set_random_seed`.
+        jit_compile: compile with XLA; "auto" is Keras' own choice.
+    """
+
+    epochs: int = 60
+    batch_size: int = 64
+    learning_rate: float = 2e-3
+    warmup: float = 0.08
+    weight_decay: float = 0.05
+    label_smoothing: float = 0.1
+    clip_norm: float | None = 1.0
+    ema: float | None = 0.03
+    patience: int | None = None
+    seed: int = 0
+    jit_compile: bool | str = "auto"
+
+
+@dataclass(frozen=True)
+class Fitted:
+    """What `fit` reached.
+
+    Attributes:
+        history: one row an epoch: ``epoch, loss, accuracy, val_loss, val_accuracy, learning_rate, seconds``.
+        best_epoch: the epoch whose weights were kept, from 0.
+        interrupted: whether Ctrl-C ended it.
+        seconds: that the epochs took.
+    """
+
+    history: list[dict[str, float]]
+    best_epoch: int
+    interrupted: bool = False
+    seconds: float = 0.0
+
+
+@keras.saving.register_keras_serializable("audioseq")
+class AugmentedClassifier(keras.Model):
+    """A classifier with what happens to its clips in training alone.
+
+    Reads ``{"samples": (batch, samples), "targets": (batch, classes)}``; gives the logits beside the targets, since
+    mixing clips mixes their targets. Its loss is the cross-entropy of the two.
+    """
+
+    def __init__(
+        self,
+        classifier: SequenceClassifier,
+        *,
+        waveform: Sequence[keras.layers.Layer] = (),
+        frames: Sequence[keras.layers.Layer] = (),
+        mixup: keras.layers.Layer | None = None,
+        label_smoothing: float = 0.0,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(**kwargs)
+        self.classifier = classifier
+        self.waveform, self.frame_layers, self.mixup = list(waveform), list(frames), mixup
+        self.label_smoothing = label_smoothing
+
+    def call(self, inputs: dict[str, Any], training: bool | None = None) -> dict[str, Any]:
+        x, targets = inputs["samples"], inputs["targets"]
+        for layer in self.waveform:
+            x = layer(x, training=training)
+        if self.mixup is not None:
+            x, targets = self.mixup((x, targets), training=training)
+        x = self.classifier.frames(x)
+        for layer in self.frame_layers:
+            x = layer(x, training=training)
+        return {"logits": self.classifier.network(x, training=training), "targets": targets}
+
+    def compute_loss(
+        self, x: Any = None, y: Any = None, y_pred: Any = None, sample_weight: Any = None, training: bool = True
+    ) -> Any:
+        targets = y_pred["targets"]
+        if training:
+            targets = targets * (1.0 - self.label_smoothing) + self.label_smoothing / targets.shape[-1]
+        return super().compute_loss(x, targets, y_pred["logits"], sample_weight, training)
+
+    def compute_metrics(self, x: Any, y: Any, y_pred: Any, sample_weight: Any = None) -> dict[str, Any]:
+        return super().compute_metrics(x, y, y_pred["logits"], sample_weight)
+
+
+def feature_statistics(feature: Any, clips: ClipSet, *, most: int = 2000, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
+    """Mean and variance of each feature over at most `most` training clips, float32 ``(features,)`` each."""
+    index = np.random.default_rng(seed).permutation(len(clips))[:most]
+    total = square = 0.0
+    count = 0
+    for i in np.sort(index):
+        frames = feature(clips.float_samples(i)).astype(np.float64)
+        total, square, count = total + frames.sum(0), square + (frames**2).sum(0), count + len(frames)
+    mean = total / count
+    return np.float32(mean), np.float32(np.maximum(square / count - mean**2, 1e-6))
+
+
+def fit(
+    model: AugmentedClassifier,
+    training: ClipSet,
+    validation: ClipSet,
+    settings: Settings,
+    *,
+    out: str | os.PathLike[str],
+    resume: bool = False,
+    callbacks: Sequence[keras.callbacks.Callback] = (),
+    verbose: int = 1,
+) -> Fitted:
+    """Train; leave the best weights in `model`, and ``checkpoint.npz`` and ``history.csv`` in the folder `out`.
+
+    Raises:
+        TrainingError: when `resume` is asked for without a checkpoint that fits, or the loss is no number.
+    """
+    out = Path(out)
+    n_classes = len(model.classifier.class_names)
+    steps = training.steps(settings.batch_size)
+    if steps < 1:
+        raise TrainingError(f"{len(training)} training clips do not fill one batch of {settings.batch_size}")
+    with _strategy_of(model):
+        model(_pack(training.float_samples(slice(2)), training.labels[:2], n_classes)[0])  # makes all variables
+        optimizer = keras.optimizers.AdamW(
+            _schedule(settings, steps),
+            weight_decay=settings.weight_decay,
+            global_clipnorm=settings.clip_norm,
+            use_ema=settings.ema is not None,
+            ema_momentum=1.0 - 1.0 / max(1.0, (settings.ema or 1.0) * settings.epochs * steps),
+        )
+        optimizer.exclude_from_weight_decay([v for v in model.trainable_variables if len(v.shape) < 2])
+        model.compile(
+            optimizer=optimizer,
+            loss=keras.losses.CategoricalCrossentropy(from_logits=True),
+            metrics=[keras.metrics.SparseCategoricalAccuracy(name="accuracy")],
+            jit_compile=settings.jit_compile,
+        )
+        optimizer.build(model.trainable_variables)
+    keeper = _Keeper(model, validation, settings, out)
+    start = keeper.restore() if resume else 0
+    interrupted = False
+    if start < settings.epochs and not keeper.exhausted():
+        try:
+            model.fit(
+                _training_data(training, settings, start, n_classes),
+                initial_epoch=start,
+                epochs=settings.epochs,
+                steps_per_epoch=steps,
+                callbacks=[keeper, *callbacks, *_tensorboard(out)],
+                verbose=verbose,
+            )
+        except KeyboardInterrupt:
+            interrupted = True
+    keeper.leave_best()
+    return Fitted(keeper.history, keeper.best_epoch, interrupted, sum(row["seconds"] for row in keeper.history))
+
+
+@contextmanager
+def device_scope(mixed_precision: bool | None = None) -> Iterator[None]:
+    """Build a model inside this to train it as the machine's accelerators allow.
+
+    Several GPUs share each batch (`tf.distribute.MirroredStrategy`). On a GPU, layers that gain from it compute in
+    bfloat16; the weights, recurrent states and the saved model stay in float32.
+
+    Args:
+        mixed_precision: True or False to decide for yourself; None: where there is a GPU.
+    """
+    gpus, strategy = 0, nullcontext()
+    if keras.backend.backend() == "tensorflow":
+        import tensorflow as tf
+
+        gpus = len(tf.config.list_logical_devices("GPU"))
+        strategy = tf.distribute.MirroredStrategy().scope() if gpus > 1 else strategy
+    before = keras.config.dtype_policy()
+    with strategy:
+        if mixed_precision or (mixed_precision is None and gpus):
+            keras.config.set_dtype_policy("mixed_bfloat16")
+        try:
+            yield
+        finally:
+            keras.config.set_dtype_policy(before)
+
+
+def _strategy_of(model: keras.Model) -> Any:
+    strategy = getattr(model, "distribute_strategy", None)
+    return nullcontext() if strategy is None else strategy.scope()
+
+
+def _tensorboard(out: Path) -> list[keras.callbacks.Callback]:
+    if importlib.util.find_spec("tensorboard") is None or keras.backend.backend() != "tensorflow":
+        return []
+    return [keras.callbacks.TensorBoard(out / "tensorboard")]
+
+
+def _schedule(settings: Settings, steps: int) -> Any:
+    total = settings.epochs * steps
+    warmup = max(1, round(settings.warmup * total))
+    return keras.optimizers.schedules.CosineDecay(
+        0.0, max(1, total - warmup), warmup_target=settings.learning_rate, warmup_steps=warmup
+    )
+
+
+def _pack(samples: Any, labels: Any, n_classes: int) -> tuple[dict[str, Any], Any]:
+    return {"samples": samples, "targets": np.eye(n_classes, dtype=np.float32)[labels]}, labels
+
+
+def _training_data(clips: ClipSet, settings: Settings, start: int, n_classes: int) -> Any:
+    if keras.backend.backend() == "tensorflow":
+        import tensorflow as tf
+
+        data = clips.dataset(
+            settings.batch_size, shuffle=True, seed=settings.seed, epochs=settings.epochs, start_epoch=start
+        )
+        return data.map(lambda x, y: ({"samples": x, "targets": tf.one_hot(y, n_classes)}, y))
+    order = clips.order(settings.batch_size, seed=settings.seed, epochs=settings.epochs, start_epoch=start)
+    return (_pack(x, y, n_classes) for x, y in clips.batches(order))
+
+
+class _Keeper(keras.callbacks.Callback):
+    """Validates after each epoch, keeps the best weights and writes the state."""
+
+    def __init__(self, model: AugmentedClassifier, validation: ClipSet, settings: Settings, out: Path) -> None:
+        super().__init__()
+        self.trained, self.validation, self.settings, self.out = model, validation, settings, out
+        self.history: list[dict[str, float]] = []
+        self.best: list[np.ndarray] | None = None
+        self.best_epoch = -1
+
+    def on_epoch_begin(self, epoch: int, logs: Any = None) -> None:
+        self.began = time.perf_counter()
+
+    def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
+        logs = {} if logs is None else logs
+        if not math.isfinite(logs.get("loss", 0.0)):
+            raise TrainingError(
+                f"the loss of epoch {epoch + 1} is {logs['loss']}: lower the learning rate, "
+                f"now {self.settings.learning_rate:g}"
+            )
+        raw = self._swap_in_averages()
+        loss, accuracy = self._validate()
+        row = {
+            "epoch": epoch,
+            "loss": float(logs["loss"]),
+            "accuracy": float(logs["accuracy"]),
+            "val_loss": loss,
+            "val_accuracy": accuracy,
+            "learning_rate": float(ops.convert_to_numpy(self.trained.optimizer.learning_rate)),
+            "seconds": round(time.perf_counter() - self.began, 3),
+        }
+        logs.update({"val_loss": loss, "val_accuracy": accuracy})
+        if self.best is None or self._rank(row) > self._rank(self.history[self.best_epoch]):
+            self.best, self.best_epoch = self._weights(), epoch
+        if raw is not None:
+            for variable, value in zip(self.trained.trainable_variables, raw, strict=True):
+                variable.assign(value)
+        self.history.append(row)
+        self._save()
+        if self.exhausted():
+            self.trained.stop_training = True
+
+    def exhausted(self) -> bool:
+        """Whether `patience` has run out."""
+        patience = self.settings.patience
+        return patience is not None and len(self.history) - 1 - self.best_epoch >= patience
+
+    @staticmethod
+    def _rank(row: dict[str, float]) -> tuple[float, float]:
+        return round(row["val_accuracy"], 6), -row["val_loss"]
+
+    def _swap_in_averages(self) -> list[np.ndarray] | None:
+        if self.settings.ema is None:
+            return None
+        variables = self.trained.trainable_variables
+        averages = self.trained.optimizer._model_variables_moving_average
+        # copies: on JAX two variables must not hold one buffer
+        raw = [np.array(ops.convert_to_numpy(v)) for v in variables]
+        for variable, average in zip(variables, averages, strict=True):
+            variable.assign(np.array(ops.convert_to_numpy(average)))
+        return raw
+
+    def _validate(self) -> tuple[float, float]:
+        clips = self.validation
+        x, y = _pack(clips.float_samples(slice(None)), clips.labels, len(clips.class_names))
+        result = self.trained.evaluate(x, y, batch_size=self.settings.batch_size, verbose=0, return_dict=True)
+        return float(result["loss"]), float(result["accuracy"])
+
+    def _weights(self) -> list[np.ndarray]:
+        return [np.array(ops.convert_to_numpy(v)) for v in self.trained.classifier.weights]
+
+    def leave_best(self) -> None:
+        """Put the best weights into the classifier."""
+        if self.best is not None:
+            self.trained.classifier.set_weights(self.best)
+
+    def _state(self) -> list[Any]:
+        seen = {id(v): v for v in [*self.trained.variables, *self.trained.optimizer.variables]}
+        return list(seen.values())
+
+    def _save(self) -> None:
+        rows = io.StringIO()
+        writer = csv.DictWriter(rows, list(self.history[0]))
+        writer.writeheader()
+        writer.writerows(self.history)
+        arrays = {f"state/{i}": ops.convert_to_numpy(v) for i, v in enumerate(self._state())}
+        arrays |= {f"best/{i}": value for i, value in enumerate(self.best or [])}
+        about = {"history": self.history, "best_epoch": self.best_epoch, "settings": dataclasses.asdict(self.settings)}
+        with atomic_path(self.out / CHECKPOINT) as path, path.open("wb") as file:
+            np.savez(file, about=np.frombuffer(json.dumps(about).encode(), np.uint8), **arrays)
+        write_text(self.out / HISTORY, rows.getvalue())
+
+    def restore(self) -> int:
+        """Take up the state that `_save` wrote; gives the epoch to go on with."""
+        path = self.out / CHECKPOINT
+        if not path.is_file():
+            raise TrainingError(f"{path}: there is no checkpoint to resume from")
+        try:
+            with np.load(path) as arrays:
+                about = json.loads(arrays["about"].tobytes())
+                state = [arrays[f"state/{i}"] for i in range(sum(k.startswith("state/") for k in arrays.files))]
+                self.best = [arrays[f"best/{i}"] for i in range(sum(k.startswith("best/") for k in arrays.files))]
+        except (ValueError, KeyError, OSError, EOFError) as error:
+            raise TrainingError(f"{path}: is not a checkpoint of ours ({error})") from error
+        own, theirs = dataclasses.asdict(self.settings), about["settings"]
+        changed = sorted(name for name in own if own[name] != theirs.get(name))
+        variables = self._state()
+        shapes = [tuple(v.shape) for v in variables] == [value.shape for value in state]
+        if changed or not shapes:
+            what = f"{changed[0]} was {theirs.get(changed[0])}, now {own[changed[0]]}" if changed else "another network"
+            raise TrainingError(f"{path}: belongs to a run with other settings: {what}")
+        for variable, value in zip(variables, state, strict=True):
+            variable.assign(value)
+        self.history, self.best_epoch = about["history"], about["best_epoch"]
+        return len(self.history)

@@ -1,0 +1,330 @@
+"""Spoken commands: a folder of recordings becomes one file that recognises them.
+
+    python recipes/speech_commands.py                                       trains on the bundled words
+    python recipes/speech_commands.py train --data DIR --out RUN            trains on yours: each folder is a word
+    python recipes/speech_commands.py evaluate --model RUN/model.keras --data DIR
+    python recipes/speech_commands.py classify --model RUN/model.keras FILE [FILE ...]
+    python recipes/speech_commands.py download --out DIR                    Google Speech Commands, 2.4 GB
+
+Read `train` from top to bottom: data, model, fit, evaluate, save. Without arguments everything takes about two
+minutes on two cores; on Google's words (500 recordings of each of 12) half an hour.
+"""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+import json
+import os
+import sys
+from pathlib import Path
+from typing import Any
+
+from audioseq import cli
+
+ASSETS = Path(__file__).parents[1] / "assets" / "commands"
+DEMO_RUN = "runs/demo"
+NETWORKS = ("feed_forward", "rnn", "lstm", "gru", "cnn_lstm", "attention_rnn")
+
+
+# ------------------------------------------------------------------------------------------------- config
+
+
+@dataclasses.dataclass(frozen=True)
+class Config:
+    """Everything that decides the result of a training, with the defaults that the README's figures come from."""
+
+    data: str
+    unknown: tuple[str, ...] = ()
+    network: str = "cnn_lstm"
+    epochs: int = 60
+    seed: int = 0
+    batch_size: int = 64
+    learning_rate: float = 2e-3
+    duration: float = 1.0  # seconds of a clip
+    test_speakers: tuple[str, ...] = ()  # who is kept for one test at the end, instead of the folder's own split
+
+    def feature(self, sr: int) -> Any:
+        """30 ms windows every 10 ms, 40 mel bands: what the field uses for commands."""
+        from audioseq import LogMel
+
+        window, hop = round(0.030 * sr), round(0.010 * sr)
+        return LogMel(sr=sr, n_fft=2 ** (window - 1).bit_length(), win_length=window, hop_length=hop, n_mels=40)
+
+
+# -------------------------------------------------------------------------------------------------- train
+
+
+def train(config: Config, out: Path, *, resume: bool, overwrite: bool, strict: bool) -> int:
+    """Data, model, fit, evaluate, save."""
+    import keras
+
+    from audioseq import augment, files, models, plots, runs, training
+    from audioseq.datasets import GroupSplit, word_folder
+    from audioseq.evaluation import evaluate_predictions
+
+    # data: clips of one length, no speaker on two sides
+    split = GroupSplit(testing=config.test_speakers, seed=config.seed) if config.test_speakers else None
+    words = word_folder(
+        config.data, duration=config.duration, unknown=config.unknown, split=split, seed=config.seed
+    )
+    clips, check = words.training, words.validation
+    print(f"{config.data}: {len(clips)} training and {len(check)} validation clips at {words.sr} Hz")
+    print(f"classes: {' '.join(words.class_names)}")
+    report(words)
+    if strict and words.skipped:
+        print(f"error: {len(words.skipped)} files were skipped, and --strict is given", file=sys.stderr)
+        return cli.FAILED
+    settings = {**dataclasses.asdict(config), "data_fingerprint": words.fingerprint}
+    settings = json.loads(json.dumps(settings))
+    del settings["data"]  # the same clips in another place are the same run
+    runs.open_run(out, settings, resume=resume, overwrite=overwrite)
+    runs.write_skipped(out / "skipped.jsonl", words.skipped)
+
+    # model: features, normalisation from the training clips, network; and what happens in training alone
+    keras.utils.set_random_seed(config.seed)
+    feature = config.feature(words.sr)
+    mean, variance = training.feature_statistics(feature, clips)
+    with training.device_scope():
+        network = getattr(models, config.network)(feature.n_features, len(words.class_names))
+        classifier = models.SequenceClassifier(
+            feature, network, words.class_names, duration=config.duration, mean=mean, variance=variance
+        )
+        waveform = [
+            augment.Resample((0.85, 1.15)),
+            augment.TimeShift(0.1, sr=words.sr),
+            augment.Gain((-10.0, 6.0)),
+        ]
+        if words.noise:
+            waveform.append(augment.BackgroundNoise(words.noise, snr=(0.0, 30.0), probability=0.7))
+        trained = training.AugmentedClassifier(
+            classifier,
+            waveform=waveform,
+            frames=[augment.SpecAugment(time_masks=2, time_width=20, feature_masks=2, feature_width=6)],
+            mixup=augment.Mixup(alpha=0.2),
+            label_smoothing=0.1,
+        )
+    print(f"{config.network}: {network.count_params():,} parameters")
+
+    # fit: the best epoch by validation; a killed run goes on with --resume
+    how = training.Settings(
+        epochs=config.epochs, batch_size=config.batch_size, learning_rate=config.learning_rate, seed=config.seed
+    )
+    fitted = training.fit(
+        trained, clips, check, how, out=out, resume=resume, verbose=1 if sys.stdout.isatty() else 2
+    )
+    if fitted.best_epoch < 0:
+        print(f"interrupted before the first epoch ended; nothing was learnt yet. {again(out, config)}")
+        return cli.INTERRUPTED
+
+    # evaluate: validation chose the epoch; where the folder has a test split, it reports once
+    labels, scores = check.labels, classifier.scores(check.float_samples(slice(None)))
+    result = evaluate_predictions(labels, scores, words.class_names, check.names)
+    figures: dict[str, Any] = {"validation": result.to_dict()}
+    if len(words.testing) and not fitted.interrupted:
+        scores = classifier.scores(words.testing.float_samples(slice(None)))
+        test = evaluate_predictions(words.testing.labels, scores, words.class_names, words.testing.names)
+        figures["test"] = test.to_dict()
+
+    # save
+    classifier.save(out / "model.keras")
+    plots.learning_curve(fitted.history, out / "learning_curve.png", f"{config.network} on {Path(config.data).name}")
+    plots.confusion_matrix(result, out / "confusion_matrix.png", f"{config.network}: validation clips")
+    facts = {
+        "network": f"{config.network}, {network.count_params():,} parameters",
+        "hears": f"{config.duration:g} s at {words.sr} Hz, {feature}",
+        "says": ", ".join(words.class_names),
+        "trained on": f"{len(clips)} clips, {len(fitted.history)} epochs, {fitted.seconds:.0f} s, seed {config.seed}",
+        "best epoch": fitted.best_epoch + 1,
+        "data fingerprint": words.fingerprint[:16],
+    }
+    synthetic = Path(config.data).resolve() == ASSETS.resolve()
+    limits = limits_of(words, synthetic)
+    about = "A recogniser of single spoken words, made by `recipes/speech_commands.py`."
+    files.write_text(out / "MODEL_CARD.md", runs.model_card("Spoken commands", about, facts, result, limits))
+    files.write_json(
+        out / runs.RUN,
+        {
+            "state": "interrupted" if fitted.interrupted else "complete",
+            "settings": settings,
+            "data": config.data,
+            "figures": figures,
+            "parameters": network.count_params(),
+            "best_epoch": fitted.best_epoch + 1,
+            "epochs": len(fitted.history),
+            "seconds": round(fitted.seconds, 1),
+            "skipped": len(words.skipped),
+            "class_names": list(words.class_names),
+            "versions": runs.versions(),
+        },
+    )
+    show(result, "validation")
+    if "test" in figures:
+        show(test, "test")
+    if fitted.interrupted:
+        print(f"\ninterrupted after epoch {len(fitted.history)}; what was learnt is in {out}. {again(out, config)}")
+        return cli.INTERRUPTED
+    if synthetic:
+        print("\nThese voices are synthetic: the model is a demonstration, and will not understand people well.")
+    sample = Path(config.data) / check.names[0]
+    print(f"\n{out} holds the model, its card, figures and plots. Next:\n")
+    print(f"  python recipes/speech_commands.py classify --model {out / 'model.keras'} {sample}\n")
+    return cli.DONE
+
+
+def report(words: Any) -> None:
+    """Say aloud what happened to the data."""
+    if words.skipped:
+        print(f"skipped {len(words.skipped)} files, listed in skipped.jsonl; the first: {words.skipped[0].reason}")
+    if words.cropped:
+        print(f"{words.cropped} clips are longer than {words.duration:g} s and lost both ends")
+    for left, right in words.duplicates[:3]:
+        print(f"left {left} out of training: it has the same samples as {right}")
+    if len(words.duplicates) > 3:
+        print(f"... and {len(words.duplicates) - 3} more such pairs")
+
+
+def limits_of(words: Any, synthetic: bool) -> list[str]:
+    """What the model card says that the model cannot do."""
+    limits = [f"It knows clips of {words.duration:g} s with one word in the middle, not running speech."]
+    if synthetic:
+        limits.insert(0, "**A demonstration**: trained on synthetic voices; it will not understand people well.")
+    if "_unknown_" not in words.class_names:
+        limits.append("It has no class for other words: whatever it hears, it names one of its own.")
+    if "_silence_" not in words.class_names:
+        limits.append("It has no class for silence.")
+    return limits
+
+
+def show(result: Any, name: str) -> None:
+    """Print the accuracy and what it did worst."""
+    low, high = result.interval
+    print(f"\n{name}: {result.accuracy:.1%} of {result.n} clips (95 % interval {low:.1%} to {high:.1%})")
+    for wrong in result.misheard[:3]:
+        print(f"  misheard {wrong.name}: said {wrong.truth}, heard {wrong.heard} ({wrong.score:.0%} sure)")
+
+
+def again(out: Path, config: Config) -> str:
+    """The command that goes on with a run."""
+    words = ["train", "--data", config.data, "--out", str(out), "--network", config.network]
+    words += ["--unknown", *config.unknown] if config.unknown else []
+    words += ["--test-speakers", *config.test_speakers] if config.test_speakers else []
+    words += ["--epochs", str(config.epochs), "--batch-size", str(config.batch_size)]
+    words += ["--learning-rate", str(config.learning_rate), "--seed", str(config.seed), "--resume"]
+    return f"Go on with:\n\n  python recipes/speech_commands.py {' '.join(words)}\n"
+
+
+# ----------------------------------------------------------------------------------- the other commands
+
+
+def demo_command(args: argparse.Namespace) -> int:
+    print("Training on the bundled words, spoken by 41 synthetic voices.\n")
+    config = Config(data=os.path.relpath(ASSETS), unknown=("bed", "cat", "happy"), epochs=50, batch_size=16)
+    return train(config, Path(DEMO_RUN), resume=False, overwrite=True, strict=False)
+
+
+def train_command(args: argparse.Namespace) -> int:
+    config = Config(
+        data=args.data,
+        unknown=tuple(args.unknown),
+        network=args.network,
+        epochs=args.epochs,
+        seed=args.seed,
+        batch_size=args.batch_size,
+        learning_rate=args.learning_rate,
+        test_speakers=tuple(args.test_speakers),
+    )
+    return train(config, Path(args.out), resume=args.resume, overwrite=args.overwrite, strict=args.strict)
+
+
+def evaluate_command(args: argparse.Namespace) -> int:
+    from audioseq import evaluate_folder, load_model
+    from audioseq.files import write_json
+
+    result = evaluate_folder(load_model(args.model), args.data)
+    show(result, args.data)
+    print("\n  class            recall  precision  clips")
+    for name, row in result.per_class.items():
+        recall, precision = (f"{row[k]:.1%}" if row[k] is not None else "-" for k in ("recall", "precision"))
+        print(f"  {name:15}{recall:>8}{precision:>11}{row['n']:>7}")
+    if args.json:
+        write_json(args.json, result.to_dict())
+    for bad in result.skipped:
+        print(f"error: {bad.path}: {bad.reason}", file=sys.stderr)
+    return cli.FAILED if result.skipped else cli.DONE
+
+
+def classify_command(args: argparse.Namespace) -> int:
+    from audioseq import AudioError, load_model
+
+    model, failed = load_model(args.model), False
+    for file in args.files:
+        try:
+            said = model.classify(file)
+        except AudioError as error:
+            print(f"error: {error}", file=sys.stderr)
+            failed = True
+            continue
+        others = ", ".join(f"{name} {score:.1%}" for name, score in list(said.scores.items())[1:3])
+        print(f"{file}: {said.label} {said.score:.1%}  ({others})")
+    return cli.FAILED if failed else cli.DONE
+
+
+def download_command(args: argparse.Namespace) -> int:
+    from audioseq.corpora import SPEECH_COMMANDS, download
+
+    def progress(have: int, whole: int) -> None:
+        print(f"\r{have / 1e6:,.0f} of {whole / 1e6:,.0f} MB", end="", flush=True)
+
+    print(f"{SPEECH_COMMANDS.name}, {SPEECH_COMMANDS.licence}, {SPEECH_COMMANDS.bytes / 1e9:.1f} GB")
+    download(SPEECH_COMMANDS, args.out, progress=progress)
+    print(f"\n{args.out} is complete. Next:\n")
+    print(
+        f"  python recipes/speech_commands.py train --data {args.out} --out runs/speech --unknown "
+        "bed bird cat dog happy house marvin sheila tree wow\n"
+    )
+    return cli.DONE
+
+
+def parser() -> argparse.ArgumentParser:
+    top = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    commands = top.add_subparsers(required=True, metavar="COMMAND")
+
+    demo = commands.add_parser("demo", help="train on the bundled words; what happens without arguments")
+    demo.set_defaults(command=demo_command)
+
+    defaults = {f.name: f.default for f in dataclasses.fields(Config)}
+    learn = commands.add_parser("train", help="train on a folder of words")
+    learn.add_argument("--data", required=True, metavar="DIR", help="a folder in which each folder is a word")
+    learn.add_argument("--out", required=True, metavar="RUN", help="folder for the model and everything about it")
+    learn.add_argument("--unknown", nargs="+", default=[], metavar="WORD", help="words that are one class, _unknown_")
+    learn.add_argument("--network", choices=NETWORKS, default=defaults["network"])
+    learn.add_argument("--epochs", type=cli.positive_int, default=defaults["epochs"], metavar="N")
+    learn.add_argument("--batch-size", type=cli.positive_int, default=defaults["batch_size"], metavar="N")
+    learn.add_argument("--learning-rate", type=float, default=defaults["learning_rate"], metavar="X")
+    learn.add_argument("--seed", type=int, default=defaults["seed"], metavar="N")
+    learn.add_argument("--test-speakers", nargs="+", default=[], metavar="SPEAKER", help="kept for the test")
+    learn.add_argument("--resume", action="store_true", help="go on with the run in RUN")
+    learn.add_argument("--overwrite", action="store_true", help="replace the run in RUN")
+    learn.add_argument("--strict", action="store_true", help="a file that cannot be read is an error")
+    learn.set_defaults(command=train_command)
+
+    judge = commands.add_parser("evaluate", help="score every recording of a folder of words")
+    judge.add_argument("--model", required=True, metavar="FILE")
+    judge.add_argument("--data", required=True, metavar="DIR")
+    judge.add_argument("--json", metavar="FILE", help="write the figures there")
+    judge.set_defaults(command=evaluate_command)
+
+    hear = commands.add_parser("classify", help="say which word each file is")
+    hear.add_argument("--model", required=True, metavar="FILE")
+    hear.add_argument("files", nargs="+", metavar="FILE")
+    hear.set_defaults(command=classify_command)
+
+    fetch = commands.add_parser("download", help="Google Speech Commands v0.02: resumable, SHA-256 checked")
+    fetch.add_argument("--out", required=True, metavar="DIR")
+    fetch.set_defaults(command=download_command)
+    return top
+
+
+if __name__ == "__main__":
+    sys.exit(cli.run(parser(), default=["demo"]))

@@ -1,0 +1,258 @@
+"""Feature descriptions as a Keras layer: the numbers of NumPy and librosa, however the layer is run."""
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+from test_features import CASES, PAIRS, SR, assert_within_bars, librosa_log_mel, one_sample, signal
+
+from audioseq import layers
+from audioseq.features import MFCC, PCEN, Delta, LogMel, Mel, Spectrogram
+from audioseq.layers import FeatureLayer
+
+# dB between the engines, anywhere: both round to float32 after FFTs of the same algorithm, and 3 of float32's steps
+# near 100 dB are 2.3e-5
+ENGINE_BAR = 3e-5
+
+FEATURES = {
+    # description, tolerance between the engines
+    "log-mel": (LogMel(win_length=480, hop_length=160), ENGINE_BAR),
+    "top_db": (LogMel(top_db=60.0, n_fft=1024, hop_length=256, n_mels=80), ENGINE_BAR),
+    "not centred": (LogMel(center=False, hop_length=161), ENGINE_BAR),
+    "odd frame": (LogMel(n_fft=401, hop_length=100, n_mels=20), ENGINE_BAR),
+    "exact": (LogMel(precision="exact"), ENGINE_BAR),
+    "mfcc": (
+        MFCC(n_mfcc=20, top_db=80.0),
+        40**0.5 * ENGINE_BAR,
+    ),  # an orthonormal transform of 40 such errors
+    "deltas": (LogMel() >> Delta(order=(0, 1, 2)), 2 * ENGINE_BAR),  # the weights' squares sum to less than 1
+    "pcen": (Mel(power=1.0) >> PCEN(), 1e-4),  # of values up to 30; see test_pcen_is_librosas
+    "magnitude": (Spectrogram(power=1.0), 2e-5),  # of values up to 130: a float32 FFT, 2**-23 of the peak
+}
+each_feature = pytest.mark.parametrize(("f", "bar"), FEATURES.values(), ids=FEATURES)
+
+
+def clips(n_samples=SR):
+    """Four clips, a very quiet one among loud ones, (4, n_samples)."""
+    parts = [signal("noise"), 1e-3 * signal("music"), signal("click"), signal("music")]
+    return np.stack([y[-n_samples:] for y in parts]).astype(np.float32)
+
+
+def graph(layer, **kwargs):
+    return tf.function(
+        lambda y: layer(y), input_signature=[tf.TensorSpec((None, None), tf.float32)], **kwargs
+    )
+
+
+def assert_close(ours, theirs, bar):
+    np.testing.assert_allclose(np.asarray(ours), theirs, rtol=0, atol=bar)
+
+
+@one_sample
+@pytest.mark.parametrize("precision", ["fast", "exact"])
+@pytest.mark.parametrize(("name", "case"), PAIRS)
+def test_the_layer_is_numpy_and_librosa(name, case, precision):
+    f = LogMel(precision=precision, **CASES[case])
+    y = signal(name)
+    frames = f.layer()(y[None]).numpy()[0]
+    assert_close(frames, f(y), ENGINE_BAR)
+    assert_within_bars(f, frames, librosa_log_mel(f, y))
+
+
+def in_graph(layer, y):
+    return graph(layer)(tf.constant(y))
+
+
+def in_tf_data(layer, y):
+    data = tf.data.Dataset.from_tensor_slices(y).batch(3).map(layer, num_parallel_calls=2)
+    return np.concatenate(list(data.as_numpy_iterator()))
+
+
+def in_model(layer, y, n_samples=None):
+    samples = keras.Input((n_samples,))
+    return keras.Model(samples, layer(samples))
+
+
+def in_reloaded_model(layer, y, path):
+    in_model(layer, y).save(path / "model.keras")
+    return keras.models.load_model(path / "model.keras")(y)  # no custom objects, safe mode
+
+
+WAYS = {
+    "eager": lambda layer, y, path: layer(y),
+    "tf.function": lambda layer, y, path: in_graph(layer, y),
+    "tf.data": lambda layer, y, path: in_tf_data(layer, y),
+    "model": lambda layer, y, path: in_model(layer, y)(y),
+    "predict": lambda layer, y, path: in_model(layer, y, y.shape[1]).predict(y, batch_size=3, verbose=0),
+    "reloaded": in_reloaded_model,
+}
+
+
+@pytest.mark.parametrize("way", WAYS)
+@each_feature
+def test_the_numbers_are_the_same_however_it_is_run(f, bar, way, tmp_path):
+    y = clips()
+    assert_close(WAYS[way](f.layer(), y, tmp_path), f(y), bar)
+
+
+def test_a_reloaded_layer_has_its_description(tmp_path):
+    f, _ = FEATURES["deltas"]
+    in_model(f.layer(name="ears"), None).save(tmp_path / "model.keras")
+    again = keras.models.load_model(tmp_path / "model.keras").get_layer("ears")
+    assert again.feature == f
+    assert FeatureLayer.from_config(again.get_config()).feature == f
+
+
+@pytest.mark.parametrize(
+    "shape", [(100, SR), (3, 30 * SR), (1, 90 * SR)], ids=["clips", "ragged", "one long"]
+)
+@each_feature
+def test_large_batches_go_in_groups_with_the_same_numbers(f, bar, shape):
+    if f.n_frames(shape[1]) * shape[0] <= layers.WHOLE_FRAMES and shape[0] > 1:
+        shape = (shape[0] * 4, shape[1])
+    rng = np.random.default_rng(0)
+    y = rng.uniform(-1, 1, shape).astype(np.float32) * 10.0 ** rng.uniform(-3, 0, (shape[0], 1))
+    y = y.astype(np.float32)
+    assert f.n_frames(shape[1]) * shape[0] > layers.WHOLE_FRAMES
+    assert_close(graph(f.layer())(tf.constant(y)), f(y), bar)
+
+
+@each_feature
+def test_a_clip_does_not_see_its_neighbours(f, bar):
+    layer = f.layer()
+    alone = np.concatenate([layer(y[None]) for y in clips()])
+    assert_close(layer(clips()), alone, bar)
+
+
+LENGTHS = np.array([SR, 7000, 1601, 130], np.int32)  # samples
+
+
+def padded(garbage):
+    """The clips, each cut at its length, and what was never recorded after it."""
+    heard = np.arange(SR)[None, :] < LENGTHS[:, None]
+    return np.where(heard, clips(), np.float32(garbage))
+
+
+@pytest.mark.parametrize("garbage", [0.0, 1e3, np.nan], ids=["zeros", "loud", "nan"])
+@each_feature
+def test_padding_is_not_heard(f, bar, garbage):
+    layer = f.layer()
+    inputs = [padded(garbage), LENGTHS]
+    mask = np.asarray(layer.compute_mask(inputs))
+    dynamic = [tf.TensorSpec((None, None), tf.float32), tf.TensorSpec((None,), tf.int32)]
+    in_graph = tf.function(lambda y, n: layer([y, n]), input_signature=dynamic)
+    for frames in (layer(inputs), in_graph(*inputs)):
+        assert frames.shape[:2] == mask.shape
+        for y, n, ours, valid in zip(clips(), LENGTHS, np.asarray(frames), mask, strict=True):
+            n_frames = max(0, f.n_frames(int(n)))
+            np.testing.assert_array_equal(valid, np.arange(len(valid)) < n_frames)
+            if n_frames:
+                assert_close(ours[:n_frames], f(y[:n]), bar)
+
+
+def masked_model(following):
+    samples, lengths = keras.Input((None,)), keras.Input((), dtype="int32")
+    frames = LogMel(top_db=80.0).layer()([samples, lengths])
+    return keras.Model([samples, lengths], following(frames))
+
+
+@pytest.mark.parametrize(
+    "following",
+    [
+        keras.layers.GlobalAveragePooling1D(),
+        keras.layers.LSTM(5),
+        keras.layers.Bidirectional(keras.layers.GRU(4)),
+    ],
+    ids=["mean", "LSTM", "Bidirectional GRU"],
+)
+def test_the_mask_reaches_what_follows(following, tmp_path):
+    model = masked_model(following)
+    alone = [
+        following(keras.ops.array(LogMel(top_db=80.0)(y[:n])[None]))
+        for y, n in zip(clips(), LENGTHS, strict=True)
+    ]
+    # means of decibels and states within [-1, 1]: rounding through up to 126 steps
+    np.testing.assert_allclose(model([padded(1e3), LENGTHS]), np.concatenate(alone), rtol=1e-5, atol=1e-5)
+    model.save(tmp_path / "model.keras")
+    again = keras.models.load_model(tmp_path / "model.keras")
+    np.testing.assert_allclose(
+        again.predict([padded(1e3), LENGTHS], verbose=0), np.concatenate(alone), rtol=1e-5, atol=1e-5
+    )
+
+
+def test_without_lengths_there_is_no_mask():
+    assert LogMel().layer().compute_mask(clips()) is None
+
+
+@pytest.fixture
+def mixed_float16():
+    before = keras.config.dtype_policy()
+    keras.config.set_dtype_policy("mixed_float16")
+    yield
+    keras.config.set_dtype_policy(before)
+
+
+@each_feature
+def test_mixed_precision_leaves_features_in_float32(f, bar, mixed_float16):
+    samples = keras.Input((None,), dtype="float32")
+    frames = f.layer()(samples)
+    model = keras.Model(samples, [frames, keras.layers.Dense(2)(frames)])
+    numbers, dense = model(clips())
+    assert numbers.dtype == "float32"
+    assert dense.dtype == "float16"
+    assert_close(numbers, f(clips()), bar)
+
+
+@each_feature
+@pytest.mark.parametrize("n_samples", [1, 100, 399, 400, 401, 1600, 1601, 4025])
+def test_the_shape_foretold_is_the_shape(f, bar, n_samples):
+    layer = f.layer()
+    frames = layer(clips(n_samples))
+    assert frames.shape == layer.compute_output_shape((4, n_samples))
+    assert layer.compute_output_shape([(None, n_samples), (None,)]) == (None, *frames.shape[1:])
+    assert layer.compute_output_shape((None, None)) == (None, None, f.n_features)
+
+
+def test_clips_shorter_than_a_frame_give_no_frames_in_any_step():
+    front = {"center": False, "power": 1.0}
+    for f in (LogMel(top_db=80.0, **front), LogMel(**front) >> Delta(), Mel(**front) >> PCEN()):
+        assert f.layer()(np.zeros((2, 511), np.float32)).shape == (2, 0, 40)
+
+
+@pytest.mark.parametrize("case", ["log-mel", "top_db", "exact", "deltas", "pcen"])
+def test_xla_compiles_what_runs_on_a_gpu(case, monkeypatch):
+    # where there is a GPU, Keras compiles every model with XLA; without one XLA does not do double FFTs otherwise
+    f, bar = FEATURES[case]
+    monkeypatch.setattr(layers, "_has_gpu", lambda: True)
+    layer = f.layer()
+    assert layer.supports_jit
+    assert_close(graph(layer, jit_compile=True)(tf.constant(clips())), f(clips()), 3 * bar)  # another FFT
+
+
+def test_without_a_gpu_keras_is_told_not_to_use_xla():
+    if tf.config.list_physical_devices("GPU"):
+        pytest.skip("there is a GPU")
+    model = in_model(LogMel().layer(), None)
+    with pytest.warns(UserWarning, match="doesn't support `jit_compile=True`"):
+        model.compile(loss="mse", jit_compile=True)
+    assert_close(model.predict(clips(), verbose=0), LogMel()(clips()), ENGINE_BAR)
+
+
+@pytest.mark.parametrize(
+    ("y", "match"),
+    [
+        (np.zeros((2, 100), np.int16), r"divide 16-bit integers by 32768.*dtype int16, shape \(2, 100\)"),
+        (np.zeros(100, np.float32), r"shape \(batch, samples\).*shape \(100,\)"),
+        (np.zeros((2, 100, 1), np.float32), r"shape \(batch, samples\).*shape \(2, 100, 1\)"),
+    ],
+)
+def test_samples_that_the_layer_refuses(y, match):
+    with pytest.raises(ValueError, match=match):
+        LogMel().layer()(y)
+
+
+def test_only_a_description_becomes_a_layer():
+    with pytest.raises(ValueError, match=r"a description such as LogMel\(\). Received: 'LogMel'"):
+        FeatureLayer("LogMel")
+    with pytest.raises(ValueError, match="cannot stand first"):
+        Delta().layer()(clips())
