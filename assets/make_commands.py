@@ -168,9 +168,7 @@ CROWD_TEXTS = (
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
-    parser.add_argument(
-        "--out", type=Path, default=Path(__file__).parent / "commands", help="folder to write"
-    )
+    parser.add_argument("--out", type=Path, default=Path(__file__).parent / "commands", help="folder to write")
     out: Path = parser.parse_args().out
     try:
         n_clips, n_bytes, digest = make_commands(out)
@@ -185,9 +183,7 @@ def make_commands(out: Path) -> tuple[int, int, str]:
     words = (*COMMANDS, *UNKNOWN)
     clips = {out / word / f"{voice.id}_nohash_0.flac": (voice, word) for word in words for voice in VOICES}
     noises = {
-        out / NOISE_FOLDER / "pink_noise.flac": coloured_noise(
-            NOISE_DURATION, exponent=1.0, rms_db=-38.0, key="pink"
-        ),
+        out / NOISE_FOLDER / "pink_noise.flac": coloured_noise(NOISE_DURATION, exponent=1.0, rms_db=-38.0, key="pink"),
         out / NOISE_FOLDER / "mains_hum.flac": mains_hum(NOISE_DURATION, rms_db=-38.0),
         out / NOISE_FOLDER / "babble.flac": babble(NOISE_DURATION, rms_db=-34.0),
     }
@@ -214,9 +210,7 @@ def make_clip(voice: Voice, word: str) -> NDArray[np.float64]:
     rng = _rng(voice.id, word)
     speech = trim(voice.say(word))
     if len(speech) > MAX_SPEECH * SR:
-        raise ValueError(
-            f"{voice.id} needs {len(speech) / SR:.2f} s for {word!r}: make it faster. Received: {voice}"
-        )
+        raise ValueError(f"{voice.id} needs {len(speech) / SR:.2f} s for {word!r}: make it faster. Received: {voice}")
     length = len(speech) / SR + rng.uniform(0.15, 0.40)
     n = round(np.clip(length, MIN_DURATION, MAX_DURATION) * SR)
     start = round((n - len(speech)) * rng.uniform(0.25, 0.75))
@@ -300,9 +294,7 @@ def _check_synthesisers() -> None:
     """Both programs speak with their default voice when asked for an unknown one, so ask first."""
     for program in ("espeak-ng", "flite"):
         if shutil.which(program) is None:
-            raise RuntimeError(
-                f"{program} is not installed or not on PATH. On Debian: apt-get install {program}"
-            )
+            raise RuntimeError(f"{program} is not installed or not on PATH. On Debian: apt-get install {program}")
     variants = _run("espeak-ng", "--voices=variant").decode()
     languages = _run("espeak-ng", "--voices=en").decode()
     missing = {v.variant for v in (*VOICES, *CROWD) if isinstance(v, Espeak)} - {

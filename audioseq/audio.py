@@ -187,9 +187,7 @@ def load(
         if duration is not None:
             frames = min(frames, _to_frames(duration, rate))
             if length and not frames:
-                raise ValueError(
-                    f"duration must be at least a sample, {1 / rate:g} s. Received: {duration!r}"
-                )
+                raise ValueError(f"duration must be at least a sample, {1 / rate:g} s. Received: {duration!r}")
         _check_size(path, frames, file.channels, rate, wished, max_bytes)
         _skip(file, first)
         blocks = _mono_blocks(file, path, first, frames, _read_size(rate, wished), whole=True)
@@ -490,9 +488,7 @@ def _mono_blocks(
         position += len(block)
     if bad:
         noun = "sample is" if bad == 1 else "samples are"
-        raise AudioError(
-            path, f"{bad} {noun} NaN or infinite, the first at {first_bad / file.samplerate:.6f} s"
-        )
+        raise AudioError(path, f"{bad} {noun} NaN or infinite, the first at {first_bad / file.samplerate:.6f} s")
 
 
 def _resampled(
@@ -580,9 +576,7 @@ def _check_size(
 
 def _check_samples(y: np.ndarray, sr: int, subtype: str) -> None:
     if y.ndim != 1:
-        raise ValueError(
-            f"y must have shape (samples,); average its channels first. Received: shape {y.shape}"
-        )
+        raise ValueError(f"y must have shape (samples,); average its channels first. Received: shape {y.shape}")
     if not len(y):
         raise ValueError("y must hold at least one sample. Received: shape (0,)")
     if not np.issubdtype(y.dtype, np.floating):

@@ -149,9 +149,9 @@ class GroupSplit:
     def assign(self, folder: Path, names: Sequence[str]) -> list[str]:
         groups = [self.group_by(name) for name in names]
         counts = Counter(groups)
-        if len(counts) == len(groups):
+        if len(counts) == len(groups) and self.group_by is not _file_itself:
             warnings.warn(
-                f"{folder}: every group has one file, so nothing tells whether a speaker is on both sides of the split. "
+                f"{folder}: every group has one file, so nothing tells whether a speaker is on two sides of the split. "
                 "Give group_by, a function from the file name to its speaker.",
                 stacklevel=2,
             )
@@ -362,6 +362,7 @@ def word_folder(
         )
     names = [clip.name for clip, _ in read]
     splits = (split or _usual_split(folder, names, seed)).assign(folder, names)
+    _warn_of_leaks(folder, names, splits)
     splits, duplicates = _leave_out_duplicates(names, [y for _, y in read], splits)
 
     noise, more_skipped = _read_noise(noise_files, sr)
@@ -381,9 +382,7 @@ def word_folder(
                 file_names.append(name)
         samples = np.stack(rows) if rows else np.zeros((0, n), np.int16)
         labels = np.array([class_names.index(word) for word in labelled], np.int32)
-        sets[part] = ClipSet(
-            samples, labels, file_names, own_words, tuple(class_names), sr, balance=part == "training"
-        )
+        sets[part] = ClipSet(samples, labels, file_names, own_words, tuple(class_names), sr, balance=part == "training")
     for part in ("training", "validation"):
         if not len(sets[part]):
             raise DatasetError(f"{folder}: no clip is left for {part}. There are {len(read)} clips in all")
@@ -445,9 +444,33 @@ def _usual_rate(clips: Sequence[Clip]) -> int:
 def _usual_split(folder: Path, names: Sequence[str], seed: int) -> Split:
     if any((folder / file).is_file() for file in (ListSplit.validation, ListSplit.testing)):
         return ListSplit()
-    if len({speaker_of(name) for name in names}) >= 200 and any("_nohash_" in name for name in names):
+    speakers = len({speaker_of(name) for name in names})
+    if speakers >= 200 and any("_nohash_" in name for name in names):
         return HashSplit()
+    if speakers < 3:
+        warnings.warn(
+            f"{folder}: has {speakers} speaker{'s' * (speakers > 1)}, too few to keep any apart. Its clips are split one "
+            "by one, so the figures say nothing about other voices.",
+            stacklevel=3,
+        )
+        return GroupSplit(group_by=_file_itself, seed=seed)
     return GroupSplit(seed=seed)
+
+
+def _file_itself(name: str) -> str:
+    return name
+
+
+def _warn_of_leaks(folder: Path, names: Sequence[str], splits: Sequence[str]) -> None:
+    sides = defaultdict(set)
+    for name, split in zip(names, splits, strict=True):
+        sides[speaker_of(name)].add(split)
+    crossing = sorted(speaker for speaker, own in sides.items() if len(own) > 1)
+    if crossing and len(sides) > 2:
+        warnings.warn(
+            f"{folder}: {len(crossing)} speakers are on more than one side of the split: {', '.join(crossing[:5])} ...",
+            stacklevel=3,
+        )
 
 
 def _read_clips(clips: Sequence[Clip], sr: int, n: int) -> tuple[list[tuple[Clip, np.ndarray]], list[Skipped], int]:
@@ -493,9 +516,7 @@ def _leave_out_duplicates(
     return marked, pairs
 
 
-def _read_noise(
-    files: Sequence[Path], sr: int
-) -> tuple[dict[str, list[tuple[str, np.ndarray]]], list[Skipped]]:
+def _read_noise(files: Sequence[Path], sr: int) -> tuple[dict[str, list[tuple[str, np.ndarray]]], list[Skipped]]:
     """Each noise recording's three stretches in time; they share no sample."""
     noise: dict[str, list[tuple[str, np.ndarray]]] = {part: [] for part in SPLITS}
     skipped = []
@@ -515,13 +536,16 @@ def _read_noise(
 def _cut_silence(
     noise: Sequence[tuple[str, np.ndarray]], count: int, n: int, rng: np.random.Generator
 ) -> list[tuple[str, np.ndarray]]:
-    """Stretches of noise at a level from nothing to full, named ``file@sample``, counted in the split's stretch."""
+    """Stretches of noise at a level from nothing to full, named ``file@sample``, counted in the split's stretch.
+
+    Every tenth is at nothing: what a muted microphone sends is silence too.
+    """
     cuts = []
     for i in range(count):
         name, y = noise[i % len(noise)]
         y = np.resize(y, n) if len(y) < n else y
         begin = int(rng.integers(0, len(y) - n + 1))
-        cuts.append((f"{name}@{begin}", _to_int16(y[begin : begin + n] * rng.uniform())))
+        cuts.append((f"{name}@{begin}", _to_int16(y[begin : begin + n] * (rng.uniform() if i % 10 < 9 else 0.0))))
     return cuts
 
 

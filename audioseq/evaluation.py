@@ -29,7 +29,8 @@ def wilson_interval(correct: int, n: int, z: float = 1.959964) -> tuple[float, f
     p = correct / n
     middle = (p + z * z / (2 * n)) / (1 + z * z / n)
     half = z / (1 + z * z / n) * math.sqrt(p * (1 - p) / n + z * z / (4 * n * n))
-    return max(0.0, middle - half), min(1.0, middle + half)
+    # exact at the ends, where rounding would leave the last bit
+    return 0.0 if correct == 0 else middle - half, 1.0 if correct == n else middle + half
 
 
 @dataclass(frozen=True)
@@ -93,7 +94,7 @@ def evaluate_predictions(
     wrong = np.flatnonzero(heard != labels)
     wrong = wrong[np.argsort(-scores[wrong, heard[wrong]], kind="stable")]
     misheard = [
-        Misheard(names[i], class_names[labels[i]], class_names[heard[i]], float(scores[i, heard[i]])) for i in wrong
+        Misheard(names[i], class_names[labels[i]], class_names[heard[i]], float(scores[i, heard[i]])) for i in wrong.tolist()
     ]
     return Evaluation(
         accuracy=correct / n,

@@ -425,9 +425,7 @@ def band_blocks(matrix: np.ndarray, most: int) -> list[tuple[slice, slice]]:
         if j - i > 1 and (ends[i:j].max() - begins[i:j].min()) * (j - i) > most:
             edges.append(j - 1)
     edges.append(len(used))
-    return [
-        (slice(int(begins[i:j].min()), int(ends[i:j].max())), slice(i, j)) for i, j in itertools.pairwise(edges)
-    ]
+    return [(slice(int(begins[i:j].min()), int(ends[i:j].max())), slice(i, j)) for i, j in itertools.pairwise(edges)]
 
 
 @functools.lru_cache(maxsize=64)
@@ -663,7 +661,7 @@ def _check_samples(y: Any, front: Spectrogram) -> np.ndarray:
 
 
 def _is_count(value: Any) -> bool:
-    return isinstance(value, (int, np.integer)) and not isinstance(value, bool) and value >= 1
+    return isinstance(value, (int, np.integer)) and not isinstance(value, bool) and bool(value >= 1)
 
 
 def _require(holds: bool, rule: str, received: Any) -> None:

@@ -73,6 +73,8 @@ class FeatureLayer(keras.layers.Layer):
         samples, lengths = _split(inputs)
         if lengths is None:
             return None
+        if isinstance(samples, keras.KerasTensor):  # only described: frames have their mask when the model runs
+            return None
         time = self.feature.n_frames(ops.shape(samples)[1])
         n_frames = self.feature.n_frames(ops.cast(lengths, "int32"))
         return ops.arange(time, dtype="int32")[None, :] < n_frames[:, None]

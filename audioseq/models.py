@@ -88,21 +88,24 @@ def cnn_lstm(
     n_features: int,
     n_classes: int,
     *,
-    filters: Sequence[int] = (24, 48, 64),
+    filters: Sequence[int] = (32, 64, 96),
     units: int = 128,
+    heads: int = 4,
     dropout: float = 0.3,
 ) -> keras.Model:
     """Causal convolutions over time and frequency, then LSTM: local shape first, then memory; it can stream.
 
     No convolution sees a later frame (zeros stand before the first), so the state at a frame is the same whether the
-    clip goes on or not. One state stands for `TIME_STRIDE` frames; the mean of the states answers.
+    clip goes on or not. One state stands for `TIME_STRIDE` frames. The answer comes from `heads` weighted means of the
+    states, each state weighed by itself alone, so that running sums are enough to give it at any time.
     """
     inputs = keras.Input((None, n_features))
     x = _convolutions(inputs, n_features, filters, causal=True)  # (batch, time / 4, channels)
     x = layers.Dropout(dropout)(x)
-    x = layers.LSTM(units, return_sequences=True, dtype=FULL)(x)
-    x = layers.GlobalAveragePooling1D()(x)
-    x = layers.Dropout(dropout)(x)
+    x = layers.LSTM(units, return_sequences=True, dtype=FULL)(x)  # (batch, time / 4, units)
+    weights = layers.Softmax(axis=1)(layers.Dense(heads, dtype=FULL)(x))  # (batch, time / 4, heads)
+    x = layers.Dot(axes=1)([weights, x])  # (batch, heads, units)
+    x = layers.Dropout(dropout)(layers.Flatten()(x))
     return keras.Model(inputs, layers.Dense(n_classes, dtype=FULL)(x), name="cnn_lstm")
 
 
@@ -122,7 +125,9 @@ def attention_rnn(
     x = _convolutions(inputs, n_features, filters, causal=False)  # (batch, time / 4, channels)
     for _ in range(2):
         x = layers.Dropout(dropout)(x)
-        x = layers.Bidirectional(layers.GRU(units, return_sequences=True, dtype=FULL), dtype=FULL)(x)  # (batch, time / 4, 2 units)
+        x = layers.Bidirectional(layers.GRU(units, return_sequences=True, dtype=FULL), dtype=FULL)(
+            x
+        )  # (batch, time / 4, 2 units)
     query = layers.Dense(2 * units)(layers.GlobalAveragePooling1D()(x))
     query = layers.Reshape((1, 2 * units))(query)
     x = layers.MultiHeadAttention(heads, 2 * units // heads)(query, x)  # (batch, 1, 2 units)
@@ -215,9 +220,7 @@ class SequenceClassifier(keras.Model):
                 f"Received: output shape {network.output_shape}"
             )
         if not network.built or network.input_shape[-1] != feature.n_features:
-            raise ValueError(
-                f"network reads frames of {feature.n_features} features. Received: {network.input_shape}"
-            )
+            raise ValueError(f"network reads frames of {feature.n_features} features. Received: {network.input_shape}")
         self.features = FeatureLayer(feature, name="features")
         self.mean = None if mean is None else np.asarray(mean, np.float32)
         self.variance = None if variance is None else np.asarray(variance, np.float32)

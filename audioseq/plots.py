@@ -16,8 +16,10 @@ if TYPE_CHECKING:
 __all__ = ["confusion_matrix", "learning_curve"]
 
 
-def learning_curve(history: Sequence[dict[str, float]], path: str | os.PathLike[str], title: str = "") -> None:
-    """Loss and accuracy over the epochs, training beside validation."""
+def learning_curve(
+    history: Sequence[dict[str, float]], best_epoch: int, path: str | os.PathLike[str], title: str = ""
+) -> None:
+    """Loss and accuracy over the epochs, training beside validation; a dot on the epoch that was kept, from 0."""
     fig = _figure(10, 4)
     epochs = [row["epoch"] + 1 for row in history]
     for i, (name, label) in enumerate((("loss", "cross-entropy, nats"), ("accuracy", "accuracy, %"))):
@@ -26,10 +28,9 @@ def learning_curve(history: Sequence[dict[str, float]], path: str | os.PathLike[
         ax.plot(epochs, [scale * row[name] for row in history], color="#9aa5b1", label="training, augmented")
         ax.plot(epochs, [scale * row["val_" + name] for row in history], color="#c2410c", label="validation")
         if name == "accuracy":
-            best = max(range(len(history)), key=lambda k: history[k]["val_accuracy"])
-            value = 100.0 * history[best]["val_accuracy"]
-            ax.plot(epochs[best], value, "o", color="#c2410c")
-            ax.annotate(f"{value:.1f}", (epochs[best], value), textcoords="offset points", xytext=(0, -16), ha="center")
+            at, value = epochs[best_epoch], 100.0 * history[best_epoch]["val_accuracy"]
+            ax.plot(at, value, "o", color="#c2410c")
+            ax.annotate(f"{value:.1f}", (at, value), textcoords="offset points", xytext=(0, -16), ha="center")
         ax.set_xlabel("epoch")
         ax.set_ylabel(label)
         ax.grid(alpha=0.3)

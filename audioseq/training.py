@@ -131,7 +131,9 @@ class AugmentedClassifier(keras.Model):
         return super().compute_metrics(x, y, y_pred["logits"], sample_weight)
 
 
-def feature_statistics(feature: Any, clips: ClipSet, *, most: int = 2000, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
+def feature_statistics(
+    feature: Any, clips: ClipSet, *, most: int = 2000, seed: int = 0
+) -> tuple[np.ndarray, np.ndarray]:
     """Mean and variance of each feature over at most `most` training clips, float32 ``(features,)`` each."""
     index = np.random.default_rng(seed).permutation(len(clips))[:most]
     total = square = 0.0
@@ -140,7 +142,8 @@ def feature_statistics(feature: Any, clips: ClipSet, *, most: int = 2000, seed: 
         frames = feature(clips.float_samples(i)).astype(np.float64)
         total, square, count = total + frames.sum(0), square + (frames**2).sum(0), count + len(frames)
     mean = total / count
-    return np.float32(mean), np.float32(np.maximum(square / count - mean**2, 1e-6))
+    variance = np.maximum(square / count - mean**2, 1e-6)
+    return np.asarray(mean, np.float32), np.asarray(variance, np.float32)
 
 
 def fit(
@@ -191,6 +194,7 @@ def fit(
                 initial_epoch=start,
                 epochs=settings.epochs,
                 steps_per_epoch=steps,
+                shuffle=False,  # the data come in their order
                 callbacks=[keeper, *callbacks, *_tensorboard(out)],
                 verbose=verbose,
             )

@@ -50,9 +50,7 @@ def train(out: Path, options: Sequence[str]) -> dict[str, Any]:
 
 def milliseconds(model: Path) -> float:
     """Median time of one clip in memory, batch 1, on one core, in a process of its own."""
-    done = subprocess.run(
-        [sys.executable, __file__, "--time", str(model)], check=True, capture_output=True, text=True
-    )
+    done = subprocess.run([sys.executable, __file__, "--time", str(model)], check=True, capture_output=True, text=True)
     return float(done.stdout.split()[-1])
 
 
@@ -84,8 +82,7 @@ def compare(args: argparse.Namespace) -> dict[str, Any]:
 
     def runs(network: str, seeds: int) -> list[dict[str, Any]]:
         return [
-            train(args.out / f"{network}-{s}", [*options, "--network", network, "--seed", str(s)])
-            for s in range(seeds)
+            train(args.out / f"{network}-{s}", [*options, "--network", network, "--seed", str(s)]) for s in range(seeds)
         ]
 
     found = {network: runs(network, 1) for network in args.networks}
@@ -108,8 +105,8 @@ def compare(args: argparse.Namespace) -> dict[str, Any]:
         rows[network] = row
         each = " (" + ", ".join(f"{100 * share:.2f}" for share in shares) + ")" if len(shares) > 1 else ""
         print(
-            f"| `{network}` | {WHAT[network]} | {100 * row['mean']:.2f} %{each} | {100 * low:.1f} to {100 * high:.1f} | "
-            f"{row['parameters']:,} | {statistics.median(row['seconds']) / 60:.0f} min | {row['milliseconds']:.1f} ms |"
+            f"| `{network}` | {WHAT[network]} | {100 * row['mean']:.2f} %{each} "
+            f"| {100 * low:.1f} to {100 * high:.1f} | {row['parameters']:,} | {statistics.median(row['seconds']) / 60:.0f} min | {row['milliseconds']:.1f} ms |"
         )
     return rows
 

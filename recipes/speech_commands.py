@@ -65,9 +65,7 @@ def train(config: Config, out: Path, *, resume: bool, overwrite: bool, strict: b
 
     # data: clips of one length, no speaker on two sides
     split = GroupSplit(testing=config.test_speakers, seed=config.seed) if config.test_speakers else None
-    words = word_folder(
-        config.data, duration=config.duration, unknown=config.unknown, split=split, seed=config.seed
-    )
+    words = word_folder(config.data, duration=config.duration, unknown=config.unknown, split=split, seed=config.seed)
     clips, check = words.training, words.validation
     print(f"{config.data}: {len(clips)} training and {len(check)} validation clips at {words.sr} Hz")
     print(f"classes: {' '.join(words.class_names)}")
@@ -110,9 +108,7 @@ def train(config: Config, out: Path, *, resume: bool, overwrite: bool, strict: b
     how = training.Settings(
         epochs=config.epochs, batch_size=config.batch_size, learning_rate=config.learning_rate, seed=config.seed
     )
-    fitted = training.fit(
-        trained, clips, check, how, out=out, resume=resume, verbose=1 if sys.stdout.isatty() else 2
-    )
+    fitted = training.fit(trained, clips, check, how, out=out, resume=resume, verbose=1 if sys.stdout.isatty() else 2)
     if fitted.best_epoch < 0:
         print(f"interrupted before the first epoch ended; nothing was learnt yet. {again(out, config)}")
         return cli.INTERRUPTED
@@ -128,16 +124,20 @@ def train(config: Config, out: Path, *, resume: bool, overwrite: bool, strict: b
 
     # save
     classifier.save(out / "model.keras")
-    plots.learning_curve(fitted.history, out / "learning_curve.png", f"{config.network} on {Path(config.data).name}")
+    title = f"{config.network} on {Path(config.data).name}"
+    plots.learning_curve(fitted.history, fitted.best_epoch, out / "learning_curve.png", title)
     plots.confusion_matrix(result, out / "confusion_matrix.png", f"{config.network}: validation clips")
     facts = {
         "network": f"{config.network}, {network.count_params():,} parameters",
-        "hears": f"{config.duration:g} s at {words.sr} Hz, {feature}",
+        "hears": f"{config.duration:g} s at {words.sr} Hz as {feature.n_features} log-mel bands every 10 ms",
         "says": ", ".join(words.class_names),
         "trained on": f"{len(clips)} clips, {len(fitted.history)} epochs, {fitted.seconds:.0f} s, seed {config.seed}",
         "best epoch": fitted.best_epoch + 1,
         "data fingerprint": words.fingerprint[:16],
     }
+    if "test" in figures:
+        low, high = test.interval
+        facts["test"] = f"{test.accuracy:.1%} ({low:.1%} to {high:.1%}) of {test.n} clips of yet other speakers"
     synthetic = Path(config.data).resolve() == ASSETS.resolve()
     limits = limits_of(words, synthetic)
     about = "A recogniser of single spoken words, made by `recipes/speech_commands.py`."

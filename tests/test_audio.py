@@ -71,9 +71,7 @@ def test_resampled_sine_is_the_sine_at_the_new_rate(tmp_path):
 
 
 @pytest.mark.parametrize("channels", [1, 2, 5])
-@pytest.mark.parametrize(
-    "rates", [(44100, 16000), (16000, 44100), (44100, 48000), (22050, None), (8000, 16000)]
-)
+@pytest.mark.parametrize("rates", [(44100, 16000), (16000, 44100), (44100, 48000), (22050, None), (8000, 16000)])
 def test_load_equals_librosa(tmp_path, channels, rates):
     rate, wished = rates
     y = noise(channels * 3 * 7 * 1471).reshape(-1, channels)
@@ -86,9 +84,7 @@ def test_load_equals_librosa(tmp_path, channels, rates):
 
 
 @pytest.mark.parametrize("samples", [3, 147, 441, 1000, 22051])
-@pytest.mark.parametrize(
-    "rates", [(44100, 48000), (48000, 44100), (11025, 48000), (44101, 15999), (96000, 8000)]
-)
+@pytest.mark.parametrize("rates", [(44100, 48000), (48000, 44100), (11025, 48000), (44101, 15999), (96000, 8000)])
 def test_resampled_length_is_librosas(tmp_path, samples, rates):
     y = noise(samples)
     soundfile.write(tmp_path / "a.wav", y, rates[0], subtype="FLOAT")
@@ -353,9 +349,7 @@ def test_stream_refuses_arguments_at_the_call(flac, options, message):
 
 
 @pytest.mark.parametrize("block", [0.01, 0.3, 1.0, 100.0])
-@pytest.mark.parametrize(
-    "rates", [(16000, None), (44100, 16000), (44100, 48000), (8000, 44100), (44101, 15999)]
-)
+@pytest.mark.parametrize("rates", [(16000, None), (44100, 16000), (44100, 48000), (8000, 44100), (44101, 15999)])
 def test_stream_joined_is_load(tmp_path, rates, block):
     rate, wished = rates
     soundfile.write(tmp_path / "a.wav", noise(2 * (2 * rate + 17)).reshape(-1, 2), rate)
@@ -393,9 +387,7 @@ def test_every_16_bit_sample_survives_load_and_save(tmp_path, suffix):
     np.testing.assert_array_equal(soundfile.read(tmp_path / f"b{suffix}", dtype="int16")[0], integers)
 
 
-@pytest.mark.parametrize(
-    ("subtype", "atol"), [("PCM_U8", 2**-7), ("PCM_24", 2**-23), ("PCM_32", 1e-7), ("float", 0)]
-)
+@pytest.mark.parametrize(("subtype", "atol"), [("PCM_U8", 2**-7), ("PCM_24", 2**-23), ("PCM_32", 1e-7), ("float", 0)])
 def test_subtypes_keep_their_precision(tmp_path, subtype, atol):
     y = noise(SR, scale=1)
     save(tmp_path / "a.wav", y, SR, subtype=subtype)

@@ -82,9 +82,7 @@ def test_classes_are_the_sorted_words_then_unknown_then_silence(tmp_path):
     assert words.class_names == ("Alpha", "go", "zebra", "_unknown_", "_silence_")
     for part in parts(words).values():
         assert part.class_names == words.class_names
-        by_name = {
-            word: words.class_names[label] for word, label in zip(part.words, part.labels, strict=True)
-        }
+        by_name = {word: words.class_names[label] for word, label in zip(part.words, part.labels, strict=True)}
         assert by_name == {
             "Alpha": "Alpha",
             "go": "go",
@@ -121,9 +119,7 @@ def test_loose_files_and_hidden_ones_are_no_words_and_nested_ones_belong_to_the_
 
 def test_unicode_words_and_upper_case_suffixes(tmp_path):
     fill(tmp_path, ("да", "grün"), suffix=".WAV")
-    (tmp_path / "validation_list.txt").write_text(
-        "grün/00000003_nohash_0.wav\nда/00000003_nohash_0.wav\n", "utf-8"
-    )
+    (tmp_path / "validation_list.txt").write_text("grün/00000003_nohash_0.wav\nда/00000003_nohash_0.wav\n", "utf-8")
     words = read(tmp_path)
     assert words.class_names == ("grün", "да")
     assert sorted(words.validation.names) == ["grün/00000003_nohash_0.WAV", "да/00000003_nohash_0.WAV"]
@@ -173,9 +169,7 @@ def which_set(filename, validation_percentage, testing_percentage):
     base_name = os.path.basename(filename)
     hash_name = re.sub(r"_nohash_.*$", "", base_name)
     hash_name_hashed = hashlib.sha1(hash_name.encode()).hexdigest()
-    percentage_hash = (int(hash_name_hashed, 16) % (max_num_wavs_per_class + 1)) * (
-        100.0 / max_num_wavs_per_class
-    )
+    percentage_hash = (int(hash_name_hashed, 16) % (max_num_wavs_per_class + 1)) * (100.0 / max_num_wavs_per_class)
     if percentage_hash < validation_percentage:
         return "validation"
     if percentage_hash < (testing_percentage + validation_percentage):
@@ -192,9 +186,7 @@ def test_hash_split_is_the_function_that_google_published(validation, testing):
     assert ours == [which_set(name, validation, testing) for name in names]
 
 
-@pytest.mark.skipif(
-    not (DATA / "speech_commands").is_dir(), reason="../shared/data/speech_commands is absent"
-)
+@pytest.mark.skipif(not (DATA / "speech_commands").is_dir(), reason="../shared/data/speech_commands is absent")
 def test_the_real_validation_list_is_what_the_hash_says():
     folder = DATA / "speech_commands"
     listed = (folder / "validation_list.txt").read_text().split()
@@ -212,10 +204,7 @@ def test_the_real_validation_list_is_what_the_hash_says():
 @pytest.mark.skipif(not (DATA / "speech_few").is_dir(), reason="../shared/data/speech_few is absent")
 def test_a_speaker_is_found_where_the_name_repeats_the_word():
     words = word_folder(DATA / "speech_few", split=GroupSplit(validation=0.3, testing=0.2))
-    ids = [
-        {re.search(r"([0-9a-f]{8})_nohash_", name)[1] for name in part.names}
-        for part in parts(words).values()
-    ]
+    ids = [{re.search(r"([0-9a-f]{8})_nohash_", name)[1] for name in part.names} for part in parts(words).values()]
     assert all(ids)
     assert not ids[0] & ids[1] | ids[0] & ids[2] | ids[1] & ids[2]
 
@@ -262,9 +251,7 @@ def test_the_folder_itself_says_how_it_is_split(tmp_path):
 def test_lists_leave_suffixes_aside_and_what_they_do_not_name_is_training(tmp_path):
     fill(tmp_path, ("go", "turn on"), suffix=".flac")
     # a byte order mark, Windows line ends, a blank line, a name with a space, one that does not exist
-    lists = (
-        "\ufeffgo/00000000_nohash_0.wav\r\nturn on/00000000_nohash_0.wav\r\n\r\ngo/ffffffff_nohash_0.wav\r\n"
-    )
+    lists = "\ufeffgo/00000000_nohash_0.wav\r\nturn on/00000000_nohash_0.wav\r\n\r\ngo/ffffffff_nohash_0.wav\r\n"
     (tmp_path / "validation_list.txt").write_bytes(lists.encode())
     (tmp_path / "testing_list.txt").write_text("turn on/00000001_nohash_0.flac")
     words = read(tmp_path)
@@ -290,9 +277,7 @@ def test_lists_that_cannot_serve(tmp_path):
 
 
 def test_group_split_takes_whole_groups_up_to_the_share():
-    names = [
-        f"go/{speaker:02d}_nohash_{take}.wav" for speaker in range(40) for take in range(1 + speaker % 5)
-    ]
+    names = [f"go/{speaker:02d}_nohash_{take}.wav" for speaker in range(40) for take in range(1 + speaker % 5)]
     for seed in range(10):
         counts = Counter(GroupSplit(validation=0.2, testing=0.1, seed=seed).assign(Path(), names))
         for part, share in (("validation", 0.2), ("testing", 0.1)):
@@ -320,9 +305,7 @@ def test_group_split_by_your_own_function(tmp_path):
         for room in range(5):
             for i in range(2):
                 write(tmp_path / word / f"room{room}-{i}.wav", tone([room, i, *word.encode()]))
-    split = GroupSplit(
-        lambda name: Path(name).stem.split("-")[0], validation=["room1"], testing=["room3", "room4"]
-    )
+    split = GroupSplit(lambda name: Path(name).stem.split("-")[0], validation=["room1"], testing=["room3", "room4"])
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         words = read(tmp_path, split=split)
@@ -353,7 +336,7 @@ def test_an_empty_training_or_validation_part_is_refused(tmp_path):
     with pytest.raises(DatasetError, match="no clip is left for validation"):
         read(tmp_path, split=GroupSplit(validation=0.0))
     with pytest.raises(DatasetError, match="no clip is left for training"):
-        read(tmp_path)
+        read(tmp_path, split=GroupSplit())
     assert len(read(tmp_path, split=GroupSplit(validation=0.5, testing=0.0)).testing) == 0
 
 
@@ -367,9 +350,7 @@ def test_short_clips_are_centred_and_long_ones_lose_both_ends(tmp_path):
     long = write(tmp_path / "go" / "00000000_nohash_2.wav", ramp)
     words = read(tmp_path)
     assert words.cropped == 1
-    found = {
-        name: y for part in parts(words).values() for name, y in zip(part.names, part.samples, strict=True)
-    }
+    found = {name: y for part in parts(words).values() for name, y in zip(part.names, part.samples, strict=True)}
     y = found[short.relative_to(tmp_path).as_posix()]
     np.testing.assert_array_equal(y, np.repeat([0, 8192, 0], [50, N - 101, 51]))
     np.testing.assert_array_equal(found[long.relative_to(tmp_path).as_posix()], np.arange(150, 150 + N))
@@ -402,9 +383,7 @@ def test_a_higher_rate_is_resampled(tmp_path):
     clips = next(part for part in parts(words).values() if "go/00000000_nohash_1.wav" in part.names)
     y = clips.float_samples(clips.names.index("go/00000000_nohash_1.wav"))
     # away from the ends, where the filter rings; soxr HQ is about 16-bit exact, four steps allowed
-    np.testing.assert_allclose(
-        y[100:-100], 0.5 * np.sin(2 * np.pi * f * np.arange(N) / SR)[100:-100], atol=4 * STEP
-    )
+    np.testing.assert_allclose(y[100:-100], 0.5 * np.sin(2 * np.pi * f * np.arange(N) / SR)[100:-100], atol=4 * STEP)
     assert read(tmp_path, sr=4000).training.samples.shape[1] == N // 2
 
 
@@ -441,25 +420,21 @@ def test_more_than_a_tenth_unusable_is_refused_with_a_summary(tmp_path):
         (tmp_path / "go" / f"bad{i}.wav").write_bytes(b"no sound")
     assert len(read(tmp_path, split=GroupSplit(validation=["00000001"], testing=0.0)).skipped) == 2  # of 20
     (tmp_path / "go" / "bad2.wav").write_bytes(b"no sound")
-    with pytest.raises(
-        DatasetError, match=r"3 of 21 files.*more than 10%(.|\n)*bad0\.wav: (.|\n)*bad2\.wav: "
-    ):
+    with pytest.raises(DatasetError, match=r"3 of 21 files.*more than 10%(.|\n)*bad0\.wav: (.|\n)*bad2\.wav: "):
         read(tmp_path)
 
 
 def test_copies_across_the_split_are_named_and_the_training_one_left_out(tmp_path):
     fill(tmp_path)
-    same = np.rint(tone(77) * 32767).astype(
-        np.int16
-    )  # of floats, libsndfile's WAV and FLAC would differ by a step
+    same = np.rint(tone(77) * 32767).astype(np.int16)  # of floats, libsndfile's WAV and FLAC would differ by a step
     write(tmp_path / "go" / "00000001_nohash_5.wav", same)
     write(tmp_path / "go" / "00000005_nohash_5.flac", same)  # a copy for training, in another container
-    write(tmp_path / "go" / "00000005_nohash_6.wav", same)  # and another
+    write(tmp_path / "go" / "00000000_nohash_6.wav", same)  # and one that is read first
     write(tmp_path / "stop" / "00000001_nohash_5.wav", same)  # on the same side: stays
     words = read(tmp_path, split=GroupSplit(validation=["00000001"], testing=["00000002"]))
     assert words.duplicates == [
+        ("go/00000000_nohash_6.wav", "go/00000001_nohash_5.wav"),
         ("go/00000005_nohash_5.flac", "go/00000001_nohash_5.wav"),
-        ("go/00000005_nohash_6.wav", "go/00000001_nohash_5.wav"),
     ]
     assert (len(words.training), len(words.validation), len(words.testing)) == (16, 4, 2)
     assert not {pair[0] for pair in words.duplicates} & set(words.training.names)
@@ -577,14 +552,12 @@ def test_epochs_depend_on_seed_and_number_alone_so_that_a_run_resumes():
     assert whole.shape == (6 * clips.steps(8), 8)
     assert clips.steps(8) == (20 + 21 + 20) // 8
     for k in range(7):
-        np.testing.assert_array_equal(
-            clips.order(8, seed=5, epochs=6, start_epoch=k), whole[k * clips.steps(8) :]
-        )
-    np.testing.assert_array_equal(
-        clips.epoch(4, 5), clip_set(dict(Counter(clips.words)), ("bed",)).epoch(4, 5)
-    )
+        np.testing.assert_array_equal(clips.order(8, seed=5, epochs=6, start_epoch=k), whole[k * clips.steps(8) :])
+    np.testing.assert_array_equal(clips.epoch(4, 5), clip_set(dict(Counter(clips.words)), ("bed",)).epoch(4, 5))
     for other in (clips.epoch(3, 5), clips.epoch(4, 6)):
         assert (clips.epoch(4, 5) != other).any()
+    plain = clip_set({"go": 20, "stop": 21})
+    assert (plain.epoch(0, 5) != plain.epoch(1, 5)).any()
     for rows in whole.reshape(6, -1):  # no clip twice in an epoch
         assert len(set(rows.tolist())) == len(rows)
     assert clips.order(1000, seed=0, epochs=2).shape == (0, 1000)
@@ -675,3 +648,29 @@ def test_free_spoken_digits():
     for part, speakers in (("validation", {"theo"}), ("testing", {"george"})):
         assert {speaker_of(name) for name in parts(words)[part].names} == speakers
         assert set(Counter(parts(words)[part].words).values()) == {50}
+
+
+def test_one_speaker_is_split_by_clip_and_said_aloud(tmp_path):
+    rng = np.random.default_rng(0)
+    for word in ("yes", "no"):
+        (tmp_path / word).mkdir()
+        for take in range(20):
+            y = rng.uniform(-0.1, 0.1, 8000)
+            soundfile.write(tmp_path / word / f"me_nohash_{take}.wav", y, 16000)
+    with pytest.warns(UserWarning, match="has 1 speaker, too few to keep any apart"):
+        found = word_folder(tmp_path)
+    assert len(found.training) == 32
+    assert len(found.validation) == len(found.testing) == 4
+
+
+def test_lists_that_put_a_speaker_on_two_sides_are_said_aloud(tmp_path):
+    rng = np.random.default_rng(0)
+    for word in ("yes", "no"):
+        (tmp_path / word).mkdir()
+        for speaker in "abc":
+            for take in range(3):
+                y = rng.uniform(-0.1, 0.1, 8000)
+                soundfile.write(tmp_path / word / f"{speaker}_nohash_{take}.wav", y, 16000)
+    (tmp_path / "validation_list.txt").write_text("yes/a_nohash_0.wav\nno/a_nohash_1.wav\n")
+    with pytest.warns(UserWarning, match="1 speakers are on more than one side of the split: a"):
+        word_folder(tmp_path)

@@ -1,0 +1,243 @@
+"""Networks and the classifier: shapes, causality, one whole file, and what is no model of ours."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import subprocess
+import sys
+import zipfile
+from pathlib import Path
+
+import keras
+import numpy as np
+import pytest
+import soundfile
+
+import audioseq as aq
+from audioseq import audio, models
+from audioseq.features import LogMel
+
+NETWORKS = [
+    models.feed_forward,
+    models.rnn,
+    models.lstm,
+    models.gru,
+    models.cnn_lstm,
+    models.attention_rnn,
+]
+FEATURE = LogMel(sr=8000, n_fft=256, hop_length=80, n_mels=20)
+
+
+def classifier(network=models.cnn_lstm, **kwargs) -> models.SequenceClassifier:
+    keras.utils.set_random_seed(1)
+    rng = np.random.default_rng(0)
+    mean, variance = rng.standard_normal(20) - 30, rng.uniform(1, 50, 20)
+    names = ("go", "stop", "_unknown_")
+    return models.SequenceClassifier(
+        FEATURE, network(20, 3, **kwargs), names, duration=0.5, mean=mean, variance=variance
+    )
+
+
+@pytest.mark.parametrize("network", NETWORKS)
+@pytest.mark.parametrize("time", [1, 5, 50])
+def test_a_network_takes_frames_of_any_length_to_logits(network, time):
+    frames = np.random.default_rng(0).standard_normal((2, time, 20)).astype(np.float32)
+    logits = keras.ops.convert_to_numpy(network(20, 3)(frames))
+    assert logits.shape == (2, 3)
+    assert np.isfinite(logits).all()
+
+
+def test_only_the_network_without_a_memory_ignores_the_order_of_the_frames():
+    frames = np.random.default_rng(0).standard_normal((1, 40, 20)).astype(np.float32)
+    shuffled = frames[:, np.random.default_rng(1).permutation(40)]
+    for network in NETWORKS:
+        keras.utils.set_random_seed(0)
+        model = network(20, 3)
+        moved = np.abs(keras.ops.convert_to_numpy(model(frames) - model(shuffled))).max()
+        assert (moved < 1e-5) == (network is models.feed_forward), (network.__name__, moved)
+
+
+def test_cnn_lstm_never_hears_a_later_frame_and_attention_rnn_does():
+    frames = np.random.default_rng(0).standard_normal((1, 64, 20)).astype(np.float32)
+    later = frames.copy()
+    later[:, 32:] += 1.0
+    for network, layer in ((models.cnn_lstm, keras.layers.LSTM), (models.attention_rnn, keras.layers.Bidirectional)):
+        model = network(20, 3)
+        recurrent = next(x for x in model.layers if isinstance(x, layer))
+        states = keras.Model(model.inputs, recurrent.output)
+        before, after = (keras.ops.convert_to_numpy(states(x)) for x in (frames, later))
+        stride = models.TIME_STRIDE
+        moved = np.abs(before - after)[:, : 32 // stride].max()
+        assert (moved == 0.0) == (network is models.cnn_lstm), (network.__name__, moved)
+        assert np.abs(before - after)[:, 32 // stride :].max() > 1e-3
+
+
+@pytest.mark.parametrize("network", NETWORKS)
+def test_one_file_carries_everything(network, tmp_path):
+    model = classifier(network)
+    model.save(tmp_path / "model.keras")
+    loaded = aq.load_model(tmp_path / "model.keras")
+    y = np.random.default_rng(2).uniform(-0.5, 0.5, (3, 4000)).astype(np.float32)
+    np.testing.assert_array_equal(loaded.scores(y), model.scores(y))
+    assert loaded.class_names == ("go", "stop", "_unknown_")
+    assert (loaded.sr, loaded.duration, loaded.feature) == (8000, 0.5, FEATURE)
+
+
+def test_a_process_that_knows_nothing_loads_it_with_keras_alone(tmp_path):
+    model = classifier()
+    model.save(tmp_path / "model.keras")
+    y = np.random.default_rng(2).uniform(-0.5, 0.5, (1, 4000)).astype(np.float32)
+    np.save(tmp_path / "y.npy", y)
+    code = (
+        "import keras, numpy as np, audioseq.models, sys\n"
+        "model = keras.models.load_model('model.keras')\n"
+        "np.save('out.npy', model.predict(np.load('y.npy'), verbose=0))"
+    )
+    subprocess.run([sys.executable, "-c", code], cwd=tmp_path, check=True, capture_output=True)
+    expected = keras.ops.convert_to_numpy(model(y))
+    # another process, another graph: the last bits of a float32 sum
+    np.testing.assert_allclose(np.load(tmp_path / "out.npy"), expected, atol=1e-5)
+
+
+def test_logits_are_network_of_normalised_features():
+    model = classifier()
+    y = np.random.default_rng(2).uniform(-0.5, 0.5, (2, 4000)).astype(np.float32)
+    frames = (FEATURE(y) - model.mean) / np.sqrt(model.variance)
+    expected = keras.ops.convert_to_numpy(model.network(frames))
+    np.testing.assert_allclose(keras.ops.convert_to_numpy(model(y)), expected, atol=1e-4)
+
+
+def test_a_clip_is_heard_the_same_alone_and_beside_others():
+    model = classifier()
+    y = np.random.default_rng(2).uniform(-0.5, 0.5, (70, 4000)).astype(np.float32)
+    y[1:] *= 100 / 3  # loud neighbours
+    np.testing.assert_allclose(model.scores(y)[0], model.scores(y[:1])[0], atol=1e-6)
+
+
+def test_classify_takes_files_and_samples_of_any_rate(tmp_path):
+    model = classifier()
+    y = np.random.default_rng(3).uniform(-0.5, 0.5, 4000).astype(np.float32)
+    soundfile.write(tmp_path / "a.wav", y, 8000, subtype="FLOAT")
+    heard, told = model.classify(tmp_path / "a.wav"), model.classify(y)
+    assert heard == told
+    assert list(heard.scores.values()) == sorted(heard.scores.values(), reverse=True)
+    assert heard.score == heard.scores[heard.label] == max(heard.scores.values())
+    assert sum(heard.scores.values()) == pytest.approx(1, abs=1e-5)
+    expected = dict(zip(model.class_names, model.scores(y[None])[0], strict=True))
+    assert heard.scores == pytest.approx(expected, abs=1e-6)
+
+    other = audio.resample(y, 8000, 22050)
+    soundfile.write(tmp_path / "b.wav", other, 22050, subtype="FLOAT")
+    assert model.classify(tmp_path / "b.wav").scores == pytest.approx(model.classify(other, sr=22050).scores, abs=1e-6)
+    for n in (1, 100, 9000):  # far too short, too long
+        assert model.classify(y[0] * np.ones(n, np.float32)).label in model.class_names
+
+
+def test_classify_refuses_what_is_no_sound():
+    with pytest.raises(ValueError, match="finite floats"):
+        classifier().classify(np.array([0.1, np.nan]))
+    with pytest.raises(aq.AudioError, match=r"nowhere\.wav"):
+        classifier().classify("nowhere.wav")
+
+
+def test_the_parts_must_fit():
+    with pytest.raises(ValueError, match="each of the 2 class names"):
+        models.SequenceClassifier(FEATURE, models.gru(20, 3), ("a", "b"))
+    with pytest.raises(ValueError, match="frames of 20 features"):
+        models.SequenceClassifier(FEATURE, models.gru(21, 2), ("a", "b"))
+    with pytest.raises(ValueError, match="go together"):
+        models.SequenceClassifier(FEATURE, models.gru(20, 2), ("a", "b"), mean=np.zeros(20))
+
+
+def test_a_full_disk_leaves_the_old_model(tmp_path, monkeypatch):
+    path = tmp_path / "model.keras"
+    model = classifier(models.feed_forward)
+    model.save(path)
+    old = path.read_bytes()
+
+    def full(*args, **kwargs):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("os.fsync", full)
+    with pytest.raises(OSError, match="No space left"):
+        model.save(path)
+    assert path.read_bytes() == old
+    assert [file.name for file in tmp_path.iterdir()] == ["model.keras"]
+
+
+def test_saving_names_the_format():
+    with pytest.raises(ValueError, match=r"ends in \.keras"):
+        classifier(models.feed_forward).save("model.h5")
+
+
+class TestWhatIsNoModel:
+    def test_missing(self, tmp_path):
+        with pytest.raises(aq.ModelError, match="no such file"):
+            aq.load_model(tmp_path / "none.keras")
+
+    def test_text(self, tmp_path):
+        (tmp_path / "a.keras").write_text("hello")
+        with pytest.raises(aq.ModelError, match=r"a\.keras: is not a \.keras model, or is cut short"):
+            aq.load_model(tmp_path / "a.keras")
+
+    @pytest.mark.parametrize("share", [0.1, 0.5, 0.95])
+    def test_truncated(self, tmp_path, share):
+        path = tmp_path / "a.keras"
+        classifier(models.feed_forward).save(path)
+        whole = path.read_bytes()
+        path.write_bytes(whole[: int(share * len(whole))])
+        with pytest.raises(aq.ModelError, match="cut short"):
+            aq.load_model(path)
+
+    def test_somebody_elses(self, tmp_path):
+        keras.Sequential([keras.Input((3,)), keras.layers.Dense(2)]).save(tmp_path / "a.keras")
+        with pytest.raises(aq.ModelError, match="not one of audioseq's"):
+            aq.load_model(tmp_path / "a.keras")
+
+    def test_code_in_a_lambda_is_not_run(self, tmp_path):
+        inputs = keras.Input((None, 20))
+        x = keras.layers.Lambda(lambda x: keras.ops.mean(x, axis=1), output_shape=(20,))(inputs)
+        network = keras.Model(inputs, keras.layers.Dense(2)(x))
+        models.SequenceClassifier(FEATURE, network, ("a", "b")).save(tmp_path / "a.keras")
+        with pytest.raises(aq.ModelError, match=r"(?i)lambda"):
+            aq.load_model(tmp_path / "a.keras")
+
+    def test_weights_of_another_shape(self, tmp_path):
+        good, bad = tmp_path / "good.keras", tmp_path / "bad.keras"
+        classifier(models.feed_forward).save(good)
+        shutil.copy(good, bad)
+        with zipfile.ZipFile(good) as source, zipfile.ZipFile(bad, "w") as target:
+            for name in source.namelist():
+                data = source.read(name)
+                if name == "config.json":
+                    config = json.loads(data)
+                    config["config"]["class_names"].append("more")
+                    data = json.dumps(config).encode()
+                target.writestr(name, data)
+        with pytest.raises(aq.ModelError, match=r"cannot be loaded.*4 class names"):
+            aq.load_model(bad)
+
+
+def test_mixed_precision_is_for_training_alone(tmp_path):
+    from audioseq import training
+
+    with training.device_scope(mixed_precision=True):
+        model = classifier()
+        assert model.network.layers[2].compute_dtype == "bfloat16" or any(
+            layer.compute_dtype == "bfloat16" for layer in model.network.layers
+        )
+    assert keras.config.dtype_policy().name == "float32"
+    model.save(tmp_path / "model.keras")
+    loaded = aq.load_model(tmp_path / "model.keras")
+    assert {layer.compute_dtype for layer in loaded.network.layers} == {"float32"}
+    for a, b in zip(model.get_weights(), loaded.get_weights(), strict=True):
+        np.testing.assert_array_equal(a, b)
+
+
+def test_suffix_of_path_objects(tmp_path):
+    path = Path(tmp_path) / "deep" / "model.keras"
+    classifier(models.feed_forward).save(path)
+    assert path.is_file()
+    with pytest.raises(FileExistsError, match="overwrite is False"):
+        classifier(models.feed_forward).save(path, overwrite=False)

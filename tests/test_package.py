@@ -1,0 +1,98 @@
+"""The house: what loads when, and which room may know which."""
+
+from __future__ import annotations
+
+import ast
+import subprocess
+import sys
+
+import pytest
+from conftest import ROOT
+
+import audioseq as aq
+
+FLOORS = {
+    "files": 0, "audio": 0, "features": 0, "corpora": 0,
+    "layers": 1, "augment": 1, "models": 1,
+    "datasets": 1, "training": 2, "evaluation": 2, "runs": 2, "plots": 2,
+    "cli": 3,
+}  # fmt: skip
+# within a floor, who builds on whom
+BESIDE = {("audio", "files"), ("corpora", "files"), ("models", "layers"), ("datasets", "audio")}
+
+
+def imported(room: str, *, at_the_top: bool = False) -> set[str]:
+    """Rooms, and heavy packages, that a room imports (not for its types alone)."""
+    tree = ast.parse((ROOT / "audioseq" / f"{room}.py").read_text())
+    typing = {
+        id(node)
+        for branch in ast.walk(tree)
+        if isinstance(branch, ast.If) and getattr(branch.test, "id", "") == "TYPE_CHECKING"
+        for node in ast.walk(branch)
+    }
+    names = set()
+    for node in tree.body if at_the_top else ast.walk(tree):
+        if id(node) in typing:
+            continue
+        if isinstance(node, ast.Import):
+            names |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and node.module == "audioseq":
+            names |= {f"audioseq.{alias.name}" for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            names.add(node.module or "")
+    return names
+
+
+def test_every_room_has_a_floor():
+    assert {path.stem for path in (ROOT / "audioseq").glob("*.py")} == {*FLOORS, "__init__"}
+
+
+@pytest.mark.parametrize("room", FLOORS)
+def test_a_room_knows_only_floors_below(room):
+    known = {name.split(".")[1] for name in imported(room) if name.startswith("audioseq.")}
+    if room == "features":
+        known -= {"layers"}  # `layer()` opens the door upstairs when it is called
+    for other in known:
+        assert FLOORS[other] < FLOORS[room] or (room, other) in BESIDE, f"{room} imports {other}"
+
+
+@pytest.mark.parametrize("room", [room for room, floor in FLOORS.items() if floor == 0] + ["datasets", "cli"])
+def test_the_ground_floor_knows_no_tensorflow(room):
+    top = imported(room, at_the_top=True)
+    assert not {name for name in top if name.split(".")[0] in ("tensorflow", "keras", "librosa", "scipy")}
+
+
+def test_reading_and_features_load_neither_tensorflow_nor_keras(tmp_path):
+    code = (
+        "import sys, numpy as np, audioseq as aq\n"
+        "assert 'numpy' in sys.modules\n"
+        "from audioseq import audio\n"
+        "audio.save('a.wav', np.zeros(8000, np.float32), 8000)\n"
+        "y, sr = aq.load('a.wav', sr=16000)\n"
+        "log_mel = aq.LogMel(sr=16000, n_fft=512, win_length=480, hop_length=160, n_mels=40)\n"
+        "frames = log_mel(y)\n"
+        "assert frames.shape == (101, 40), frames.shape\n"
+        "assert not {'tensorflow', 'keras', 'librosa'} & set(sys.modules)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+
+
+def test_every_public_name_is_there():
+    for name in aq.__all__:
+        assert getattr(aq, name) is not None
+    assert set(aq.__all__) <= set(dir(aq))
+    with pytest.raises(AttributeError, match="no attribute 'nothing'"):
+        _ = aq.nothing
+
+
+def test_every_class_that_a_model_saves_is_registered():
+    import keras
+
+    from audioseq import augment, layers, models, training
+
+    for module in (augment, layers, models, training):
+        for name in module.__all__:
+            kind = getattr(module, name)
+            if isinstance(kind, type) and issubclass(kind, keras.layers.Layer):
+                assert keras.saving.get_registered_name(kind) == f"audioseq>{name}"

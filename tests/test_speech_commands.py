@@ -1,0 +1,225 @@
+"""The recipe as a user types it: what it leaves, what it prints, what it refuses, and its exit codes."""
+
+from __future__ import annotations
+
+import csv
+import json
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soundfile
+from conftest import ROOT, SHARED, SR
+
+import audioseq as aq
+from audioseq import cli, files
+
+RECIPE = ROOT / "recipes" / "speech_commands.py"
+
+
+@pytest.fixture
+def run(recipe, capsys):
+    def call(*arguments: object) -> tuple[int, str, str]:
+        code = cli.run(recipe.parser(), [str(a) for a in arguments])
+        said = capsys.readouterr()
+        return code, said.out, said.err
+
+    return call
+
+
+def test_a_run_leaves_everything_a_person_needs(trained):
+    left = {path.name for path in trained.iterdir()}
+    assert left >= {
+        "model.keras",
+        "run.json",
+        "history.csv",
+        "learning_curve.png",
+        "confusion_matrix.png",
+        "skipped.jsonl",
+        "MODEL_CARD.md",
+        "checkpoint.npz",
+    }
+    about = json.loads((trained / "run.json").read_text())
+    assert about["state"] == "complete"
+    assert about["settings"]["seed"] == 0
+    assert len(about["settings"]["data_fingerprint"]) == 64
+    assert about["versions"]["keras"].startswith("3.")
+    assert about["class_names"] == ["high", "low", "mid", "_unknown_", "_silence_"]
+    figures = about["figures"]["validation"]
+    assert figures["accuracy"] > 0.8
+    with (trained / "history.csv").open() as file:
+        assert len(list(csv.DictReader(file))) == about["epochs"] == 8
+    card = (trained / "MODEL_CARD.md").read_text()
+    assert f"{figures['accuracy']:.1%}" in card
+    for png in trained.glob("*.png"):
+        assert png.read_bytes()[:8] == b"\x89PNG\r\n\x1a\n"
+
+
+def test_evaluate_writes_the_figures_that_it_prints(run, trained, words, tmp_path):
+    code, out, _ = run("evaluate", "--model", trained / "model.keras", "--data", words, "--json", tmp_path / "a.json")
+    assert code == 0
+    found = json.loads((tmp_path / "a.json").read_text())
+    assert {"accuracy", "per_class", "confusion", "n", "interval"} <= set(found)
+    assert found["n"] == 80
+    assert set(found["per_class"]["low"]) == {"recall", "precision", "n"}
+    assert f"{found['accuracy']:.1%} of 80 clips" in out
+    low, high = found["interval"]
+    assert low < found["accuracy"] <= high
+
+
+def test_classify_gives_nine_results_of_ten_and_exit_code_1(run, trained, words, tmp_path):
+    good = sorted((words / "low").glob("*.wav"))[:9]
+    bad = tmp_path / "bad.wav"
+    bad.write_text("this is a text")
+    code, out, err = run("classify", "--model", trained / "model.keras", *good[:4], bad, *good[4:])
+    assert code == 1
+    lines = out.splitlines()
+    assert [line.split(":")[0] for line in lines] == [str(path) for path in good]
+    assert sum(": low " in line for line in lines) >= 7
+    assert "bad.wav" in err
+    assert run("classify", "--model", trained / "model.keras", *good)[0] == 0
+
+
+def test_an_earlier_run_is_not_touched_unless_told(run, trained, words, tmp_path):
+    out = tmp_path / "run"
+    shutil.copytree(trained, out)
+    before = (out / "model.keras").read_bytes()
+    arguments = ["train", "--data", words, "--out", out, "--unknown", "odd", "--epochs", "8", "--batch-size", "8"]
+    code, _, err = run(*arguments)
+    assert (code, "--resume, or replace it by --overwrite" in err) == (2, True)
+    code, _, err = run(*arguments[:-4], "--epochs", "9", "--batch-size", "8", "--resume")
+    assert (code, "epochs was 8, now 9" in err) == (2, True)
+    assert (out / "model.keras").read_bytes() == before
+    code, _, _ = run(*arguments, "--resume")  # complete: only evaluated again
+    assert code == 0
+    code, _, _ = run(*arguments[:5], "--epochs", "1", "--batch-size", "8", "--overwrite", "--network", "feed_forward")
+    assert code == 0
+    assert json.loads((out / "run.json").read_text())["epochs"] == 1
+    # a folder that is somebody else's is left alone, whatever is asked
+    (tmp_path / "photos").mkdir()
+    (tmp_path / "photos" / "cat.jpg").write_text("x")
+    code, _, err = run("train", "--data", words, "--out", tmp_path / "photos", "--overwrite")
+    assert (code, "holds no run of ours" in err) == (2, True)
+    assert (tmp_path / "photos" / "cat.jpg").exists()
+    code, _, err = run("train", "--data", words, "--out", tmp_path / "new", "--resume")
+    assert (code, "holds no run to resume" in err) == (2, True)
+
+
+def test_bad_files_are_listed_and_strict_makes_them_an_error(run, words, tmp_path):
+    folder = tmp_path / "data"
+    shutil.copytree(words, folder)
+    (folder / "low" / "text_nohash_0.wav").write_text("hello")
+    nan = np.full(SR // 2, np.nan, np.float32)
+    soundfile.write(folder / "mid" / "nan_nohash_0.wav", nan, SR, subtype="FLOAT")
+    arguments = ["train", "--data", folder, "--network", "feed_forward", "--epochs", "1", "--batch-size", "8"]
+    code, out, _ = run(*arguments, "--out", tmp_path / "run")
+    assert code == 0
+    assert "skipped 2 files" in out
+    listed = [json.loads(line) for line in (tmp_path / "run" / "skipped.jsonl").read_text().splitlines()]
+    assert sorted(Path(bad["path"]).name for bad in listed) == ["nan_nohash_0.wav", "text_nohash_0.wav"]
+    code, _, err = run(*arguments, "--out", tmp_path / "strict", "--strict")
+    assert (code, "--strict" in err) == (1, True)
+
+
+@pytest.mark.parametrize(
+    ("make", "message"),
+    [
+        (lambda folder: None, "no such folder"),
+        (lambda folder: folder.mkdir(), "holds no audio file"),
+        (lambda folder: one_class(folder), "two classes or more"),
+    ],
+)
+def test_folders_that_teach_nothing(run, tmp_path, make, message):
+    make(tmp_path / "data")
+    code, _, err = run("train", "--data", tmp_path / "data", "--out", tmp_path / "run")
+    assert code == 1
+    assert message in err
+    assert not (tmp_path / "run").exists()
+
+
+def one_class(folder: Path) -> None:
+    (folder / "only").mkdir(parents=True)
+    soundfile.write(folder / "only" / "a_nohash_0.wav", np.random.default_rng(0).uniform(-0.1, 0.1, SR), SR)
+
+
+def test_wrong_usage_is_exit_code_2(recipe, capsys):
+    for arguments in (
+        ["train"],
+        ["classify", "--model", "x"],
+        ["train", "--data", "x", "--out", "y", "--epochs", "0"],
+        ["train", "--data", "x", "--out", "y", "--network", "transformer"],
+        ["sing"],
+    ):
+        with pytest.raises(SystemExit) as stopped:
+            cli.run(recipe.parser(), arguments)
+        assert stopped.value.code == 2
+    assert "a whole number above 0. Received: '0'" in capsys.readouterr().err
+
+
+def test_a_model_that_is_none_is_one_line_and_exit_code_1(run, words, tmp_path):
+    (tmp_path / "a.keras").write_text("hello")
+    for command in (["classify"], ["evaluate", "--data", words]):
+        rest = [words / "low" / "speaker0_nohash_0.wav"] if command == ["classify"] else []
+        code, _, err = run(*command, "--model", tmp_path / "a.keras", *rest)
+        assert code == 1
+        assert err.startswith("error: ")
+        assert len(err.splitlines()) == 1
+
+
+def test_a_full_disk_is_one_line_and_exit_code_1(run, trained, words, tmp_path, monkeypatch):
+    def full(*arguments: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    report = tmp_path / "a.json"
+    report.write_text("old")
+    monkeypatch.setattr(files.os, "fsync", full)
+    code, _, err = run("evaluate", "--model", trained / "model.keras", "--data", words, "--json", report)
+    assert (code, "No space left" in err) == (1, True)
+    assert report.read_text() == "old"
+
+
+def test_help_loads_neither_tensorflow_nor_keras():
+    code = (
+        "import runpy, sys\n"
+        "sys.argv = ['speech_commands.py', 'train', '--help']\n"
+        "try: runpy.run_path(r'" + str(RECIPE) + "', run_name='__main__')\n"
+        "except SystemExit as stop: assert stop.code == 0\n"
+        "heavy = {'tensorflow', 'keras', 'numpy', 'librosa'} & set(sys.modules)\n"
+        "assert not heavy, heavy"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False, cwd=ROOT)
+    assert done.returncode == 0, done.stderr
+    assert "--resume" in done.stdout
+
+
+def test_flat_names_and_a_speaker_kept_for_the_test(run, tmp_path):
+    folder = tmp_path / "digits"
+    folder.mkdir()
+    rng = np.random.default_rng(0)
+    t = np.arange(SR // 3) / SR
+    for digit in range(3):
+        for speaker in ("ann", "bob", "cid", "dot"):
+            for take in range(6):
+                y = 0.3 * np.sin(2 * np.pi * 600 * (digit + 1) * t) + 0.01 * rng.standard_normal(len(t))
+                soundfile.write(folder / f"{digit}_{speaker}_{take}.wav", y, SR)
+    code, out, _ = run(
+        "train", "--data", folder, "--out", tmp_path / "run", "--test-speakers", "cid", "--epochs", "2",
+        "--batch-size", "8", "--network", "feed_forward",
+    )  # fmt: skip
+    assert code == 0
+    about = json.loads((tmp_path / "run" / "run.json").read_text())
+    assert about["figures"]["test"]["n"] == 18
+    assert about["class_names"] == ["0", "1", "2"]
+    assert "test: " in out
+
+
+@pytest.mark.skipif(not (SHARED / "odd_audio").is_dir(), reason="../shared/data is not here")
+def test_odd_files_get_a_result_or_an_error_never_a_crash(run, trained):
+    odd = sorted((SHARED / "odd_audio").glob("*.wav"))
+    code, out, err = run("classify", "--model", trained / "model.keras", *odd)
+    assert len(out.splitlines()) + len(err.splitlines()) == len(odd)
+    assert code == 1
+    assert aq.load_model(trained / "model.keras").classify(SHARED / "odd_audio" / "pop.wav").label
