@@ -14,7 +14,8 @@ __version__ = "0.1.0"
 _ROOMS = {
     "audio": ["AudioError", "AudioInfo", "info", "load", "resample", "save", "stream"],
     "features": ["MFCC", "PCEN", "Chain", "Delta", "LogMel", "Mel", "Spectrogram"],
-    "datasets": ["DatasetError", "GroupSplit", "HashSplit", "ListSplit", "word_folder"],
+    "splits": ["DatasetError", "GroupSplit", "HashSplit", "ListSplit"],
+    "datasets": ["word_folder"],
     "layers": ["FeatureLayer"],
     "models": ["ModelError", "SequenceClassifier", "load_model"],
     "evaluation": ["evaluate_folder"],

@@ -33,8 +33,8 @@ def run(
     command: Callable[[argparse.Namespace], int] = args.command
     from audioseq.audio import AudioError
     from audioseq.corpora import DownloadError
-    from audioseq.datasets import DatasetError
     from audioseq.runs import RunError
+    from audioseq.splits import DatasetError
 
     try:
         return command(args)

@@ -12,8 +12,9 @@ from typing import Any
 import numpy as np
 
 from audioseq import audio
-from audioseq.datasets import NOISE_FOLDER, UNKNOWN, DatasetError, Skipped, find_clips
+from audioseq.datasets import NOISE_FOLDER, UNKNOWN, Skipped, find_clips
 from audioseq.models import SequenceClassifier
+from audioseq.splits import DatasetError
 
 __all__ = ["Evaluation", "Misheard", "evaluate_folder", "evaluate_predictions", "wilson_interval"]
 
@@ -94,7 +95,8 @@ def evaluate_predictions(
     wrong = np.flatnonzero(heard != labels)
     wrong = wrong[np.argsort(-scores[wrong, heard[wrong]], kind="stable")]
     misheard = [
-        Misheard(names[i], class_names[labels[i]], class_names[heard[i]], float(scores[i, heard[i]])) for i in wrong.tolist()
+        Misheard(names[i], class_names[labels[i]], class_names[heard[i]], float(scores[i, heard[i]]))
+        for i in wrong.tolist()
     ]
     return Evaluation(
         accuracy=correct / n,

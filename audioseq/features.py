@@ -14,21 +14,30 @@ from __future__ import annotations
 
 import dataclasses
 import functools
-import itertools
-import math
 from collections.abc import Iterable
 from dataclasses import dataclass, field
-from types import ModuleType
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
+from audioseq.arithmetic import (
+    Decibel,
+    Derivative,
+    GainControl,
+    Matmul,
+    Plan,
+    Step,
+    TopDecibel,
+    dct_matrix,
+    frames_on_numpy,
+    mel_filters,
+    window_of,
+)
+
 if TYPE_CHECKING:
     from audioseq.layers import FeatureLayer
 
-__all__ = ["MFCC", "PCEN", "Chain", "Delta", "Feature", "LogMel", "Mel", "Spectrogram", "mel_filters"]
-
-BLOCK_BYTES = 256 * 1024  # frames computed at a time on NumPy: windowed block and its spectrum stay in the L2 cache
+__all__ = ["MFCC", "PCEN", "Chain", "Delta", "Feature", "LogMel", "Mel", "Spectrogram"]
 
 
 class Feature:
@@ -66,13 +75,14 @@ class Feature:
     # Each description lowers to one front end, then steps that see one frame, then steps that see the whole clip.
     def front_end(self) -> Spectrogram:
         raise ValueError(
-            f"{type(self).__name__} reads frames, so it cannot stand first. Chain it: LogMel() >> {type(self).__name__}()"
+            f"{type(self).__name__} reads frames, so it cannot stand first. "
+            f"Chain it: LogMel() >> {type(self).__name__}()"
         )
 
-    def frame_steps(self) -> tuple[_Step, ...]:
+    def frame_steps(self) -> tuple[Step, ...]:
         return ()
 
-    def clip_steps(self) -> tuple[_Step, ...]:
+    def clip_steps(self) -> tuple[Step, ...]:
         return ()
 
     def width(self, n_features: int) -> int:
@@ -120,8 +130,8 @@ class Feature:
         """
         y = _check_samples(y, self.front_end())
         if y.ndim == 1:
-            return _clip_to_frames(self, y)
-        return np.stack([_clip_to_frames(self, clip) for clip in y])
+            return frames_on_numpy(plan_of(self), y)
+        return np.stack([frames_on_numpy(plan_of(self), clip) for clip in y])
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -140,7 +150,7 @@ class Spectrogram(Feature):
             about twice the time; the two differ by up to 2e-4 dB at 60 dB and 2e-3 dB at 80 dB under the peak.
     """
 
-    sr: int = 16000  # type: ignore[assignment]
+    sr: int = 16000
     n_fft: int = 512
     win_length: int | None = None
     hop_length: int | None = None
@@ -209,8 +219,8 @@ class Mel(Spectrogram):
         )
         _require(self.norm in ("slaney", None), 'norm is "slaney" or None', self.norm)
 
-    def frame_steps(self) -> tuple[_Step, ...]:
-        return (_Matmul(mel_filters(self)),)
+    def frame_steps(self) -> tuple[Step, ...]:
+        return (Matmul(mel_filters(self)),)
 
     def width(self, n_features: int) -> int:
         return self.n_mels
@@ -237,11 +247,11 @@ class LogMel(Mel):
         _require(self.ref > 0, "ref is a power above 0", self.ref)
         _require(self.top_db is None or self.top_db > 0, "top_db is above 0 dB, or None", self.top_db)
 
-    def frame_steps(self) -> tuple[_Step, ...]:
-        return (*super().frame_steps(), _Decibel(self.amin, self.ref))
+    def frame_steps(self) -> tuple[Step, ...]:
+        return (*super().frame_steps(), Decibel(self.amin, self.ref))
 
-    def clip_steps(self) -> tuple[_Step, ...]:
-        return () if self.top_db is None else (_TopDecibel(self.top_db),)
+    def clip_steps(self) -> tuple[Step, ...]:
+        return () if self.top_db is None else (TopDecibel(self.top_db),)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -267,11 +277,11 @@ class MFCC(LogMel):
         )
         _require(self.lifter >= 0, "lifter is 0 or above", self.lifter)
 
-    def frame_steps(self) -> tuple[_Step, ...]:
-        return super().frame_steps() + (() if self.top_db is not None else (_Matmul(_dct(self)),))
+    def frame_steps(self) -> tuple[Step, ...]:
+        return super().frame_steps() + (() if self.top_db is not None else (Matmul(dct_matrix(self)),))
 
-    def clip_steps(self) -> tuple[_Step, ...]:
-        return super().clip_steps() + ((_Matmul(_dct(self)),) if self.top_db is not None else ())
+    def clip_steps(self) -> tuple[Step, ...]:
+        return super().clip_steps() + ((Matmul(dct_matrix(self)),) if self.top_db is not None else ())
 
     def width(self, n_features: int) -> int:
         return self.n_mfcc
@@ -297,8 +307,8 @@ class Delta(Feature):
         fits = bool(orders) and all(isinstance(k, int) and 0 <= k < self.win_length for k in orders)
         _require(fits and orders != (0,), f"order is from 1 to win_length - 1 = {self.win_length - 1}", self.order)
 
-    def clip_steps(self) -> tuple[_Step, ...]:
-        return (_Delta(self.win_length, self.order if isinstance(self.order, tuple) else (self.order,)),)
+    def clip_steps(self) -> tuple[Step, ...]:
+        return (Derivative(self.win_length, self.order if isinstance(self.order, tuple) else (self.order,)),)
 
     def width(self, n_features: int) -> int:
         return n_features * (len(self.order) if isinstance(self.order, tuple) else 1)
@@ -327,8 +337,8 @@ class PCEN(Feature):
             _require(getattr(self, name) > 0, f"{name} is above 0", getattr(self, name))
         _require(self.gain >= 0, "gain is 0 or above", self.gain)
 
-    def clip_steps(self) -> tuple[_Step, ...]:
-        return (_PCEN(self),)
+    def clip_steps(self) -> tuple[Step, ...]:
+        return (GainControl(self),)
 
 
 @dataclass(frozen=True)
@@ -360,234 +370,20 @@ class Chain(Feature):
     def front_end(self) -> Spectrogram:
         return self.stages[0].front_end()
 
-    def frame_steps(self) -> tuple[_Step, ...]:
+    def frame_steps(self) -> tuple[Step, ...]:
         return self.stages[0].frame_steps()
 
-    def clip_steps(self) -> tuple[_Step, ...]:
+    def clip_steps(self) -> tuple[Step, ...]:
         own = [self.stages[0].clip_steps()]
         for stage in self.stages[1:]:
             steps = stage.clip_steps()
-            own.append(tuple(s.at(self.front_end()) if isinstance(s, _PCEN) else s for s in steps))
+            own.append(tuple(s.at(self.front_end()) if isinstance(s, GainControl) else s for s in steps))
         return tuple(step for steps in own for step in steps)
 
     def width(self, n_features: int) -> int:
         for stage in self.stages:
             n_features = stage.width(n_features)
         return n_features
-
-
-# ---------------------------------------------------------------------------------------------- constants
-
-
-@functools.lru_cache(maxsize=64)
-def mel_filters(mel: Mel) -> np.ndarray:
-    """Triangular mel bank, float32 ``(1 + n_fft // 2, n_mels)``: ``librosa.filters.mel(...).T``.
-
-    Slaney's scale (Auditory Toolbox, 1998) is linear below 1 kHz, logarithmic above; HTK's is
-    ``2595 log10(1 + f / 700)``.
-    """
-    fmax = mel.sr / 2 if mel.fmax is None else mel.fmax
-    low, high = _hz_to_mel(np.array([mel.fmin, fmax]), mel.htk)
-    edges = _mel_to_hz(np.linspace(low, high, mel.n_mels + 2), mel.htk)
-    bins = np.arange(mel.n_fft // 2 + 1) * (mel.sr / mel.n_fft)
-    rising = (bins[:, None] - edges[None, :-2]) / np.diff(edges)[:-1]
-    falling = (edges[None, 2:] - bins[:, None]) / np.diff(edges)[1:]
-    bank = np.maximum(0.0, np.minimum(rising, falling))
-    if mel.norm == "slaney":
-        bank *= 2.0 / (edges[2:] - edges[:-2])
-    return _constant(bank)
-
-
-def _hz_to_mel(hz: np.ndarray, htk: bool) -> np.ndarray:
-    if htk:
-        return 2595.0 * np.log10(1.0 + hz / 700.0)
-    log = 15.0 + 27.0 * np.log(np.maximum(hz, 1e-9) / 1000.0) / np.log(6.4)
-    return np.where(hz < 1000.0, hz * 3.0 / 200.0, log)
-
-
-def _mel_to_hz(mels: np.ndarray, htk: bool) -> np.ndarray:
-    if htk:
-        return 700.0 * (10.0 ** (mels / 2595.0) - 1.0)
-    return np.where(mels < 15.0, mels * 200.0 / 3.0, 1000.0 * np.exp((mels - 15.0) * np.log(6.4) / 27.0))
-
-
-def band_blocks(matrix: np.ndarray, most: int) -> list[tuple[slice, slice]]:
-    """Blocks ``(rows, columns)`` of at most `most` elements that hold a banded matrix's non-zeros.
-
-    A mel bank is nearly all zeros: 40 bands over 257 bins shrink to a third, 128 over 513 to an eighth.
-    """
-    used = [np.flatnonzero(column) for column in matrix.T]
-    begins = np.array([u[0] if len(u) else 0 for u in used])
-    ends = np.array([u[-1] + 1 if len(u) else 1 for u in used])
-    edges = [0]
-    for j in range(1, len(used) + 1):
-        i = edges[-1]
-        if j - i > 1 and (ends[i:j].max() - begins[i:j].min()) * (j - i) > most:
-            edges.append(j - 1)
-    edges.append(len(used))
-    return [(slice(int(begins[i:j].min()), int(ends[i:j].max())), slice(i, j)) for i, j in itertools.pairwise(edges)]
-
-
-@functools.lru_cache(maxsize=64)
-def window_of(front: Spectrogram) -> np.ndarray:
-    """The window of a front end, centred in the frame: float32 (float64 when exact) ``(n_fft,)``."""
-    import scipy.signal
-
-    length = front.win_length or front.n_fft
-    try:
-        window = scipy.signal.get_window(front.window, length, fftbins=True)
-    except ValueError as error:
-        raise ValueError(f"window is the name of a SciPy window. Received: {front.window!r} ({error})") from None
-    left = (front.n_fft - length) // 2
-    padded = np.pad(window, (left, front.n_fft - length - left))
-    return _constant(padded, np.float64 if front.precision == "exact" else np.float32)
-
-
-@functools.lru_cache(maxsize=64)
-def _dct(mfcc: MFCC) -> np.ndarray:
-    """Orthonormal DCT-II with the lifter in it, float32 ``(n_mels, n_mfcc)``."""
-    n, k = np.arange(mfcc.n_mels)[:, None], np.arange(mfcc.n_mfcc)[None, :]
-    basis = np.sqrt(2.0 / mfcc.n_mels) * np.cos(np.pi * (n + 0.5) * k / mfcc.n_mels)
-    basis[:, 0] /= math.sqrt(2.0)
-    if mfcc.lifter > 0:
-        basis *= 1.0 + mfcc.lifter / 2.0 * np.sin(np.pi * (k + 1) / mfcc.lifter)
-    return _constant(basis)
-
-
-def _constant(values: np.ndarray, dtype: Any = np.float32) -> np.ndarray:
-    values = np.ascontiguousarray(values, dtype)
-    values.setflags(write=False)  # it is shared by everyone who asks
-    return values
-
-
-# -------------------------------------------------------------------- the arithmetic, written once for both engines
-
-
-class _Step:
-    """Frames to frames. `ops` is NumPy or ``keras.ops``; `x` ``(batch, time, features)``; `n_frames` None or ``(batch,)``."""
-
-    def apply(self, ops: ModuleType, x: Any, n_frames: Any) -> Any:
-        raise NotImplementedError
-
-
-@dataclass(frozen=True)
-class _Matmul(_Step):
-    matrix: np.ndarray
-
-    def apply(self, ops: ModuleType, x: Any, n_frames: Any) -> Any:
-        if ops is not np or x.ndim != 2:
-            return ops.matmul(x, self.matrix)
-        out = np.empty((len(x), self.matrix.shape[1]), np.float32)
-        # OpenBLAS takes a second thread above 2**18 multiplications, which here costs more CPU time than it saves;
-        # 128 frames at a time leave 2**11 for a block of the matrix
-        for rows, columns in self.bands:
-            np.matmul(x[:, rows], self.matrix[rows, columns], out=out[:, columns])
-        return out
-
-    @functools.cached_property
-    def bands(self) -> list[tuple[slice, slice]]:
-        return band_blocks(self.matrix, 2**11)
-
-
-@dataclass(frozen=True)
-class _Decibel(_Step):
-    amin: float
-    ref: float
-
-    def apply(self, ops: ModuleType, x: Any, n_frames: Any) -> Any:
-        decibel = ops.log10(ops.maximum(x, np.float32(self.amin))) * np.float32(10.0)
-        if max(self.amin, self.ref) == 1.0:
-            return decibel
-        return decibel - np.float32(10.0 * math.log10(max(self.amin, self.ref)))
-
-
-@dataclass(frozen=True)
-class _TopDecibel(_Step):
-    top_db: float
-
-    def apply(self, ops: ModuleType, x: Any, n_frames: Any) -> Any:
-        seen = x
-        if n_frames is not None:
-            valid = ops.arange(ops.shape(x)[1])[None, :, None] < ops.reshape(n_frames, (-1, 1, 1))
-            seen = ops.where(valid, x, np.float32(-np.inf))
-        peak = ops.max(seen, axis=(1, 2), keepdims=True, initial=-np.inf)  # of a clip without frames too
-        return ops.maximum(x, peak - np.float32(self.top_db))
-
-
-@dataclass(frozen=True)
-class _Delta(_Step):
-    win_length: int
-    orders: tuple[int, ...]
-
-    def apply(self, ops: ModuleType, x: Any, n_frames: Any) -> Any:
-        batch, time, n_features = ops.shape(x)
-        last = ops.full((batch, 1), time, dtype="int32") if n_frames is None else ops.reshape(n_frames, (-1, 1))
-        last = ops.cast(last, "int32") - 1 if hasattr(ops, "cast") else last - 1
-        # a fit of degree k has one k-th derivative over its whole window, so frames near an end take the nearest fit
-        half = self.win_length // 2
-        start = ops.arange(time, dtype="int32")[None, :] - half
-        start = ops.maximum(ops.minimum(start, last + 1 - self.win_length), 0)  # (batch, time)
-        parts: list[Any] = [x if order == 0 else 0.0 for order in self.orders]
-        for k in range(self.win_length):
-            index = ops.maximum(ops.minimum(start + k, last), 0)[:, :, None]
-            value = ops.take_along_axis(x, ops.broadcast_to(index, (batch, time, n_features)), axis=1)
-            for i, order in enumerate(self.orders):
-                if order:
-                    parts[i] = parts[i] + value * _savgol(self.win_length, order)[k]
-        return parts[0] if len(parts) == 1 else ops.concatenate(parts, axis=-1)
-
-
-@functools.lru_cache(maxsize=64)
-def _savgol(win_length: int, order: int) -> np.ndarray:
-    """Weights of the `order`-th derivative of a least-squares polynomial of that degree (Savitzky & Golay 1964)."""
-    t = np.arange(win_length) - win_length // 2
-    fit = np.linalg.pinv(np.vander(t.astype(float), order + 1, increasing=True))
-    return _constant(fit[order] * math.factorial(order))
-
-
-@dataclass(frozen=True)
-class _PCEN(_Step):
-    pcen: PCEN
-    frame_rate: float = 0.0
-
-    def at(self, front: Spectrogram) -> _PCEN:
-        return _PCEN(self.pcen, front.sr / front.hop)
-
-    def apply(self, ops: ModuleType, x: Any, n_frames: Any) -> Any:
-        p = self.pcen
-        t = p.time_constant * self.frame_rate
-        b = (math.sqrt(1.0 + 4.0 * t * t) - 1.0) / (2.0 * t * t)
-        x = x * np.float32(p.scale)
-        smooth = _smooth(ops, x, b)
-        # gain by logarithms, as librosa: no overflow at scale 2**31
-        gain = ops.exp(ops.multiply(np.float32(-p.gain), math.log(p.eps) + ops.log1p(smooth / np.float32(p.eps))))
-        return np.float32(p.bias**p.power) * ops.expm1(np.float32(p.power) * ops.log1p(x * gain / np.float32(p.bias)))
-
-
-def _smooth(ops: ModuleType, x: Any, b: float) -> Any:
-    """First-order low-pass along time, ``m[t] = (1 - b) m[t - 1] + b x[t]`` from ``m[-1] = 1``, as librosa begins it."""
-    if ops is np:
-        import scipy.signal
-
-        start = np.full((x.shape[0], 1, x.shape[2]), 1.0 - b)
-        return scipy.signal.lfilter([b], [1.0, b - 1.0], x, axis=1, zi=start)[0].astype(np.float32)
-
-    def step(m: Any, value: Any) -> tuple[Any, Any]:
-        m = m * np.float32(1.0 - b) + value * np.float32(b)
-        return m, m
-
-    _, smooth = ops.scan(step, ops.ones((ops.shape(x)[0], ops.shape(x)[2])), ops.moveaxis(x, 1, 0))
-    return ops.moveaxis(smooth, 0, 1)
-
-
-@dataclass(frozen=True)
-class Plan:
-    """A description lowered to what an engine runs: front end, window, steps with their constants."""
-
-    front: Spectrogram
-    window: np.ndarray
-    frame_steps: tuple[_Step, ...]
-    clip_steps: tuple[_Step, ...]
 
 
 @functools.lru_cache(maxsize=64)
@@ -597,54 +393,12 @@ def plan_of(feature: Feature) -> Plan:
     return Plan(front, window_of(front), feature.frame_steps(), feature.clip_steps())
 
 
-# ------------------------------------------------------------------------------------------- the NumPy engine
-
-
-def _clip_to_frames(feature: Feature, y: np.ndarray) -> np.ndarray:
-    """One clip ``(samples,)`` to ``(time, features)``, block by block so that the work stays in the cache."""
-    import scipy.fft
-
-    plan = plan_of(feature)
-    front, window = plan.front, plan.window
-    if front.center:
-        half = front.n_fft // 2
-        padded = np.zeros(len(y) + 2 * half, np.float32)
-        padded[half : half + len(y)] = y
-        y = padded
-    n_frames = 1 + (len(y) - front.n_fft) // front.hop
-    frames = np.ndarray((n_frames, front.n_fft), y.dtype, y, strides=(front.hop * y.itemsize, y.itemsize))
-    rows = min(n_frames, max(16, BLOCK_BYTES // (front.n_fft * window.itemsize)))
-    block = np.empty((rows, front.n_fft), window.dtype)
-    square = np.empty((rows, front.n_fft // 2 + 1, 2), window.dtype)
-    parts = []
-    for begin in range(0, n_frames, rows):
-        n = min(rows, n_frames - begin)
-        np.multiply(frames[begin : begin + n], window, out=block[:n])
-        spectrum = scipy.fft.rfft(block[:n], overwrite_x=True)  # (rows, bins), complex
-        np.square(spectrum.view(window.dtype).reshape(n, -1, 2), out=square[:n])
-        x = np.add(square[:n, :, 0], square[:n, :, 1], dtype=window.dtype)
-        x = power_to(np, x.astype(np.float32, copy=False), front.power)
-        for step in plan.frame_steps:
-            x = step.apply(np, x, None)
-        parts.append(x)
-    out = parts[0] if len(parts) == 1 else np.concatenate(parts)
-    for step in plan.clip_steps:
-        out = step.apply(np, out[None], None)[0]
-    return out
-
-
-def power_to(ops: ModuleType, x: Any, power: float) -> Any:
-    """A power spectrum as magnitude to the `power`."""
-    if power == 2.0:
-        return x
-    return ops.sqrt(x) if power == 1.0 else ops.power(x, np.float32(power / 2.0))
-
-
 def _check_samples(y: Any, front: Spectrogram) -> np.ndarray:
     y = np.asarray(y)
     if y.dtype.kind in "iub":
         raise ValueError(
-            f"Samples are float in [-1, 1] (divide 16-bit integers by 32768). Received: dtype {y.dtype}, shape {y.shape}"
+            "Samples are float in [-1, 1] (divide 16-bit integers by 32768). "
+            f"Received: dtype {y.dtype}, shape {y.shape}"
         )
     if y.dtype.kind != "f" or y.ndim not in (1, 2):
         raise ValueError(

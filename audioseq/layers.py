@@ -14,7 +14,8 @@ import keras
 import numpy as np
 from keras import ops
 
-from audioseq.features import Feature, Plan, _Matmul, band_blocks, plan_of, power_to
+from audioseq.arithmetic import Matmul, Plan, band_blocks, power_to
+from audioseq.features import Feature, plan_of
 
 __all__ = ["FeatureLayer"]
 
@@ -99,7 +100,7 @@ def _has_gpu() -> bool:
 
 
 def _split(inputs: Any) -> tuple[Any, Any]:
-    return tuple(inputs) if isinstance(inputs, (list, tuple)) else (inputs, None)  # type: ignore[return-value]
+    return tuple(inputs) if isinstance(inputs, (list, tuple)) else (inputs, None)
 
 
 def _frames(plan: Plan, samples: Any) -> Any:
@@ -130,7 +131,7 @@ def _tensorflow_frames(plan: Plan, samples: Any) -> Any:
     gpu = _has_gpu()
     # |z|^2 then the bank is one product when the bank's rows are doubled and meet re^2 and im^2 side by side;
     # XLA, which Keras compiles with where there is a GPU, has no bitcast of complex numbers
-    fused = not gpu and front.power == 2.0 and double == tf.float32 and bool(steps) and isinstance(steps[0], _Matmul)
+    fused = not gpu and front.power == 2.0 and double == tf.float32 and bool(steps) and isinstance(steps[0], Matmul)
 
     def transform(group: Any) -> Any:
         framed = tf.signal.frame(group, front.n_fft, front.hop)  # (batch, time, n_fft)
@@ -175,5 +176,5 @@ def plan_width(plan: Plan) -> int:
     """Features after the steps that see one frame."""
     width = plan.front.n_fft // 2 + 1
     for step in plan.frame_steps:
-        width = step.matrix.shape[1] if isinstance(step, _Matmul) else width
+        width = step.matrix.shape[1] if isinstance(step, Matmul) else width
     return width

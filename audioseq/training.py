@@ -55,7 +55,7 @@ class Settings:
         jit_compile: compile with XLA; "auto" is Keras' own choice.
     """
 
-    epochs: int = 60
+    epochs: int = 40
     batch_size: int = 64
     learning_rate: float = 2e-3
     warmup: float = 0.08
@@ -91,12 +91,21 @@ class AugmentedClassifier(keras.Model):
 
     Reads ``{"samples": (batch, samples), "targets": (batch, classes)}``; gives the logits beside the targets, since
     mixing clips mixes their targets. Its loss is the cross-entropy of the two.
+
+    Args:
+        classifier: what is trained, and saved afterwards.
+        decoys: an `augment.Decoys`, first of all.
+        waveform: layers over samples.
+        mixup: an `augment.Mixup`, last before the features.
+        frames: layers over normalised frames.
+        label_smoothing: share of a target that goes to all classes alike (Szegedy et al. 2016, arXiv:1512.00567).
     """
 
     def __init__(
         self,
         classifier: SequenceClassifier,
         *,
+        decoys: keras.layers.Layer | None = None,
         waveform: Sequence[keras.layers.Layer] = (),
         frames: Sequence[keras.layers.Layer] = (),
         mixup: keras.layers.Layer | None = None,
@@ -105,11 +114,14 @@ class AugmentedClassifier(keras.Model):
     ) -> None:
         super().__init__(**kwargs)
         self.classifier = classifier
-        self.waveform, self.frame_layers, self.mixup = list(waveform), list(frames), mixup
+        self.decoys, self.mixup = decoys, mixup
+        self.waveform, self.frame_layers = list(waveform), list(frames)
         self.label_smoothing = label_smoothing
 
     def call(self, inputs: dict[str, Any], training: bool | None = None) -> dict[str, Any]:
         x, targets = inputs["samples"], inputs["targets"]
+        if self.decoys is not None:
+            x, targets = self.decoys((x, targets), training=training)
         for layer in self.waveform:
             x = layer(x, training=training)
         if self.mixup is not None:

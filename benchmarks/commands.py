@@ -104,16 +104,23 @@ def compare(args: argparse.Namespace) -> dict[str, Any]:
         }
         rows[network] = row
         each = " (" + ", ".join(f"{100 * share:.2f}" for share in shares) + ")" if len(shares) > 1 else ""
-        print(
-            f"| `{network}` | {WHAT[network]} | {100 * row['mean']:.2f} %{each} "
-            f"| {100 * low:.1f} to {100 * high:.1f} | {row['parameters']:,} | {statistics.median(row['seconds']) / 60:.0f} min | {row['milliseconds']:.1f} ms |"
-        )
+        cells = [
+            f"`{network}`",
+            WHAT[network],
+            f"{100 * row['mean']:.2f} %{each}",
+            f"{100 * low:.1f} to {100 * high:.1f}",
+            f"{row['parameters']:,}",
+            f"{statistics.median(row['seconds']) / 60:.0f} min",
+            f"{row['milliseconds']:.1f} ms",
+        ]
+        print(f"| {' | '.join(cells)} |")
     return rows
 
 
 def leave_one_speaker_out(args: argparse.Namespace) -> dict[str, Any]:
     """Each speaker tested by a model that never heard them."""
-    from audioseq.datasets import find_clips, speaker_of
+    from audioseq.datasets import find_clips
+    from audioseq.splits import speaker_of
 
     speakers = sorted({speaker_of(clip.name) for clip in find_clips(Path(args.data))})
     options = ["--data", args.data, *(["--epochs", str(args.epochs)] if args.epochs else [])]

@@ -15,15 +15,8 @@ import pytest
 import soundfile
 
 from audioseq import datasets
-from audioseq.datasets import (
-    ClipSet,
-    DatasetError,
-    GroupSplit,
-    HashSplit,
-    ListSplit,
-    speaker_of,
-    word_folder,
-)
+from audioseq.datasets import ClipSet, word_folder
+from audioseq.splits import SPLITS, DatasetError, GroupSplit, HashSplit, ListSplit, speaker_of
 
 SR = 8000
 N = 1600  # samples of a clip
@@ -131,7 +124,7 @@ def test_a_name_that_is_not_utf8_is_read_and_hashed(tmp_path):
     os.rename(tmp_path / "go" / "00000001_nohash_0.wav", os.fsencode(tmp_path / "go") + b"/\xff_nohash_0.wav")
     words = read(tmp_path, split=HashSplit(40, 10))
     assert sum(len(part) for part in parts(words).values()) == 20
-    assert HashSplit().of("\udcff") in datasets.SPLITS
+    assert HashSplit().of("\udcff") in SPLITS
 
 
 def test_linked_files_are_read_and_broken_links_are_skipped_by_name(tmp_path):
@@ -234,7 +227,7 @@ def test_no_speaker_is_on_two_sides_whatever_the_split(tmp_path, seed):
         assigned = split.assign(tmp_path, names)
         side_of = {}
         for name, part in zip(names, assigned, strict=True):
-            assert part in datasets.SPLITS
+            assert part in SPLITS
             assert side_of.setdefault(speaker_of(name), part) == part, (split, name)
     assert ListSplit().assign(tmp_path, names) == sides
 

@@ -18,7 +18,8 @@ from conftest import ROOT, SR
 
 import audioseq as aq
 from audioseq import augment, models, training
-from audioseq.datasets import GroupSplit, word_folder
+from audioseq.datasets import word_folder
+from audioseq.splits import GroupSplit
 
 FEATURE = aq.LogMel(sr=SR, n_fft=256, hop_length=80, n_mels=20)
 
@@ -211,7 +212,8 @@ tf.config.set_logical_device_configuration(tf.config.list_physical_devices("CPU"
     [tf.config.LogicalDeviceConfiguration()] * 2)
 sys.path[:0] = [{str(ROOT)!r}, {str(ROOT / "tests")!r}]
 from audioseq import models, training
-from audioseq.datasets import GroupSplit, word_folder
+from audioseq.datasets import word_folder
+from audioseq.splits import GroupSplit
 import test_training as T
 data = word_folder({str(words)!r}, duration=0.5, split=GroupSplit(seed=0))
 def run(out):
