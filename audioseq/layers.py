@@ -22,7 +22,7 @@ __all__ = ["FeatureLayer"]
 # On TensorFlow's CPU kernels, frames go through in one piece up to the first number, else clips in groups of about
 # the second: the intermediate arrays stay small and both cores work.
 WHOLE_FRAMES = 8192
-GROUP_FRAMES = 2048
+GROUP_FRAMES = 1024
 
 
 @keras.saving.register_keras_serializable("audioseq")
@@ -151,24 +151,25 @@ def _tensorflow_frames(plan: Plan, samples: Any) -> Any:
         return tf.reshape(x, (batch, time, x.shape[-1]))
 
     clips, length = samples.shape[0], samples.shape[1]
-    if clips is not None and length is not None and clips * (1 + length // front.hop) <= WHOLE_FRAMES:
-        return transform(samples)
-    if gpu:
+    if gpu or (clips is not None and length is not None and clips * (1 + length // front.hop) <= WHOLE_FRAMES):
         return transform(samples)
     n_clips = tf.shape(samples)[0]
     time = tf.maximum(0, 1 + (tf.shape(samples)[1] - front.n_fft) // front.hop)
-    group = tf.where(n_clips * time <= WHOLE_FRAMES, n_clips, tf.maximum(1, GROUP_FRAMES // tf.maximum(1, time)))
-    group = tf.maximum(1, group)
-    n_groups = (n_clips + group - 1) // group
     width = plan_width(plan)
-    parts = tf.TensorArray(tf.float32, size=n_groups, infer_shape=False, element_shape=(None, None, width))
-    _, parts = tf.while_loop(
-        lambda i, parts: i < n_groups,
-        lambda i, parts: (i + 1, parts.write(i, transform(samples[i * group : (i + 1) * group]))),
-        (0, parts),
-        parallel_iterations=2,
-    )
-    out = parts.concat()
+
+    def grouped() -> Any:
+        group = tf.maximum(1, GROUP_FRAMES // tf.maximum(1, time))
+        n_groups = (n_clips + group - 1) // group
+        parts = tf.TensorArray(tf.float32, size=n_groups, infer_shape=False, element_shape=(None, None, width))
+        _, parts = tf.while_loop(
+            lambda i, parts: i < n_groups,
+            lambda i, parts: (i + 1, parts.write(i, transform(samples[i * group : (i + 1) * group]))),
+            (0, parts),
+            parallel_iterations=2,
+        )
+        return parts.concat()
+
+    out = tf.cond(n_clips * time <= WHOLE_FRAMES, lambda: transform(samples), grouped)
     return tf.ensure_shape(out, (clips, None, width))
 
 

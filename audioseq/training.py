@@ -14,6 +14,7 @@ import json
 import math
 import os
 import time
+import zipfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
@@ -379,7 +380,7 @@ class _Keeper(keras.callbacks.Callback):
                 about = json.loads(arrays["about"].tobytes())
                 state = [arrays[f"state/{i}"] for i in range(sum(k.startswith("state/") for k in arrays.files))]
                 self.best = [arrays[f"best/{i}"] for i in range(sum(k.startswith("best/") for k in arrays.files))]
-        except (ValueError, KeyError, OSError, EOFError) as error:
+        except (ValueError, KeyError, OSError, EOFError, zipfile.BadZipFile) as error:
             raise TrainingError(f"{path}: is not a checkpoint of ours ({error})") from error
         own, theirs = dataclasses.asdict(self.settings), about["settings"]
         changed = sorted(name for name in own if own[name] != theirs.get(name))

@@ -6,7 +6,8 @@ Prints a Markdown table for each of
 - 20 clips of 30 seconds at 22.05 kHz: log-mel, n_fft 1024, hop_length 256, 128 bands;
 - with --files, 2,000 WAV files of a second at 16 kHz to log-mel on disk, as the first.
 
-The contestants take turns, in another order each round. A column says how many times faster than librosa (one
+The contestants take turns, in another order each round; a turn over arrays is one call that does not count and five
+that do (one for the long clips), as in training, where the same call follows itself. A column says how many times faster than librosa (one
 clip after another, one BLAS thread) a contestant was in the same round: the lowest and the median of the rounds.
 CPU time counts all threads of the process. The floor is bare arithmetic: SciPy's float32 FFT of frames that are
 already cut and windowed, and the product with the whole bank on one BLAS thread. "dB off" is the largest
@@ -39,7 +40,8 @@ import tensorflow as tf
 import threadpoolctl
 
 from audioseq import audio
-from audioseq.features import LogMel, mel_filters
+from audioseq.arithmetic import mel_filters
+from audioseq.features import LogMel
 
 SEED = 0
 FILES = 2000
@@ -136,7 +138,7 @@ def contestants(task, y):
 
 
 def file_contestants(f, folder, out):
-    """The same for files: name -> function of nothing that leaves one .npy a file in `out`."""
+    """The same for files: name -> function of nothing that leaves one .npy a file, or one array, in `out`."""
     paths = sorted(folder.glob("*.wav"))
 
     def with_librosa():
@@ -152,15 +154,22 @@ def file_contestants(f, folder, out):
         with ThreadPoolExecutor(2) as pool:
             list(pool.map(one, paths))
 
+    def one_array():
+        np.save(out / "all.npy", np.stack([f(audio.load(path)[0]) for path in paths]))
+
     return {
         "librosa.load and librosa, one by one": with_librosa,
         "audioseq, one by one": lambda: list(map(one, paths)),
+        "audioseq, one array for all": one_array,
         "audioseq, two threads": with_two_threads,
     }
 
 
-def measure(runs, rounds):
-    """Seconds of each run in each round: {name: (rounds, [CPU, wall])}. The first of `runs` is the measure."""
+def measure(runs, rounds, calls=0):
+    """Seconds of a call in each round: {name: (rounds, [CPU, wall])}. The first of `runs` is the measure.
+
+    With `calls` a turn is one call that does not count, then so many that do.
+    """
     seconds = {name: [] for name in runs}
     names = list(runs)
     for name in names:
@@ -168,9 +177,13 @@ def measure(runs, rounds):
     for k in range(rounds):
         turn = names[k % len(names) :] + names[: k % len(names)]
         for name in turn:
+            if calls:
+                runs[name]()
             cpu, wall = time.process_time(), time.perf_counter()
-            runs[name]()
-            seconds[name].append((time.process_time() - cpu, time.perf_counter() - wall))
+            for _ in range(max(1, calls)):
+                runs[name]()
+            spent = np.array([time.process_time() - cpu, time.perf_counter() - wall])
+            seconds[name].append(spent / max(1, calls))
     return {name: np.array(values) for name, values in seconds.items()}
 
 
@@ -215,7 +228,7 @@ def run_task(task, rounds):
         if ours is not None:
             n = min(ours.shape[1], theirs.shape[1])  # Keras' layer may count frames differently
             distance[name] = float(np.abs(ours[:, :n] - theirs[:, :n]).max())
-    return rows(measure(runs, rounds), distance)
+    return rows(measure(runs, rounds, 5 if task.seconds < 10 else 1), distance)
 
 
 def run_files(rounds):
@@ -228,7 +241,11 @@ def run_files(rounds):
         saved = {}
         for name, run in runs.items():
             run()
-            saved[name] = np.stack([np.load(path) for path in sorted(out.glob("*.npy"))])
+            whole = out / "all.npy"
+            saved[name] = (
+                np.load(whole) if whole.exists() else np.stack([np.load(p) for p in sorted(out.glob("*.npy"))])
+            )
+            whole.unlink(missing_ok=True)
         theirs = next(iter(saved.values()))
         distance = {name: float(np.abs(ours - theirs).max()) for name, ours in saved.items()}
         return rows(measure(runs, rounds), distance)

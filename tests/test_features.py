@@ -13,7 +13,8 @@ import numpy as np
 import pytest
 import soundfile
 
-from audioseq.features import MFCC, PCEN, Chain, Delta, Feature, LogMel, Mel, Spectrogram, mel_filters
+from audioseq.arithmetic import mel_filters
+from audioseq.features import MFCC, PCEN, Chain, Delta, Feature, LogMel, Mel, Spectrogram
 
 SR = 16000
 SPEECH = Path(__file__).parents[2] / "shared" / "data" / "speech_commands"
