@@ -7,8 +7,9 @@ Prints a Markdown table for each of
 - with --files, 2,000 WAV files of a second at 16 kHz to log-mel on disk, as the first.
 
 The contestants take turns, in another order each round; a turn over arrays is one call that does not count and five
-that do (one for the long clips), as in training, where the same call follows itself. A column says how many times faster than librosa (one
-clip after another, one BLAS thread) a contestant was in the same round: the lowest and the median of the rounds.
+that do (one for the long clips), as in training, where the same call follows itself. A column says how many times
+faster than librosa (one clip after another, one BLAS thread) a contestant was in the same round: the lowest and the
+median of the rounds.
 CPU time counts all threads of the process. The floor is bare arithmetic: SciPy's float32 FFT of frames that are
 already cut and windowed, and the product with the whole bank on one BLAS thread. "dB off" is the largest
 difference to librosa.

@@ -223,7 +223,8 @@ def run(out):
     model = T.build(data)
     for layer in model.classifier.network.layers:
         if isinstance(layer, keras.layers.Dropout): layer.rate = 0.0
-    return training.fit(model, data.training, data.validation, T.short(epochs=2, clip_norm=None), out=out, verbose=0).history
+    settings = T.short(epochs=2, clip_norm=None)
+    return training.fit(model, data.training, data.validation, settings, out=out, verbose=0).history
 one = run({str(tmp_path / "one")!r})
 with tf.distribute.MirroredStrategy(["CPU:0", "CPU:1"]).scope():
     two = run({str(tmp_path / "two")!r})
