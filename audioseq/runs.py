@@ -98,9 +98,9 @@ def model_card(title: str, about: str, facts: dict[str, Any], evaluation: Evalua
         "",
         "## How well it hears",
         "",
-        f"Accuracy **{evaluation.accuracy:.1%}** (95 % interval {low:.1%} to {high:.1%}) on {evaluation.n} clips of "
-        "speakers that it was not trained on. The weights of the best epoch were chosen by these same clips, so expect "
-        "slightly less elsewhere.",
+        f"Accuracy **{evaluation.accuracy:.1%}** (95 % interval {low:.1%} to {high:.1%}) on {evaluation.n} clips that "
+        "were kept out of training, speaker by speaker where the file names tell them. The weights of the best epoch "
+        "were chosen by these same clips, so expect slightly less elsewhere.",
         "",
         "| class | recall | precision | clips |",
         "| --- | --- | --- | --- |",

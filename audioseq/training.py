@@ -86,12 +86,11 @@ class Fitted:
     seconds: float = 0.0
 
 
-@keras.saving.register_keras_serializable("audioseq")
 class AugmentedClassifier(keras.Model):
     """A classifier with what happens to its clips in training alone.
 
     Reads ``{"samples": (batch, samples), "targets": (batch, classes)}``; gives the logits beside the targets, since
-    mixing clips mixes their targets. Its loss is the cross-entropy of the two.
+    mixing clips mixes their targets. Its loss is the cross-entropy of the two. It is never saved: the classifier is.
 
     Args:
         classifier: what is trained, and saved afterwards.

@@ -169,7 +169,7 @@ def train(config: Config, out: Path, *, resume: bool, overwrite: bool, strict: b
         return cli.INTERRUPTED
     if synthetic:
         print("\nThese voices are synthetic: the model is a demonstration, and will not understand people well.")
-    sample = Path(config.data) / check.names[0]
+    sample = Path(config.data) / check.names[int((labels == 0).argmax())]
     print(f"\n{out} holds the model, its card, figures and plots. Next:\n")
     print(f"  python recipes/speech_commands.py classify --model {out / 'model.keras'} {sample}\n")
     return cli.DONE
