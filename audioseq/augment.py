@@ -5,7 +5,7 @@ reproducible by its `seed`. The layers run inside a model, where the accelerator
 ``dataset.map(lambda x: layer(x, training=True))``.
 
 Waveform layers take ``(batch, samples)`` or ``(samples,)``; `SpecAugment` takes ``(batch, time, features)``;
-`Mixup` and `Decoys` take a pair of clips and targets. Times are in seconds, levels in decibels. A range such as
+`Mixup` takes a pair of clips and targets. Times are in seconds, levels in decibels. A range such as
 ``snr=(0, 20)`` is drawn from uniformly.
 """
 
@@ -21,7 +21,6 @@ from keras import ops
 
 __all__ = [
     "BackgroundNoise",
-    "Decoys",
     "Gain",
     "Mixup",
     "Resample",
@@ -324,62 +323,6 @@ class Mixup(keras.layers.Layer):
 
     def get_config(self) -> dict[str, Any]:
         return {**super().get_config(), "alpha": self.alpha, "seed": self.seed}
-
-
-@keras.saving.register_keras_serializable("audioseq")
-class Decoys(keras.layers.Layer):
-    """Turns some words into what is speech and no word, and calls it unknown.
-
-    A recogniser that has met three unknown words takes nearly every fourth for one of its own. Two decoys cost no
-    recording: a word played backwards, and the beginning of one word with the end of another.
-
-    Called on a pair: `x` ``(batch, samples)`` and targets ``(batch, classes)``.
-
-    Args:
-        n_words: classes that are words; they stand first, and the class after them is the unknown one.
-        reverse: share of the words that are played backwards.
-        splice: share of the words that go on as the clip before them in the batch, where that is another word.
-        seed: of the draws.
-    """
-
-    def __init__(
-        self, n_words: int, reverse: float = 0.05, splice: float = 0.05, seed: int | None = None, **kwargs: Any
-    ) -> None:
-        if not (reverse >= 0 and splice >= 0 and reverse + splice <= 1):
-            raise ValueError(f"reverse and splice are shares, together at most 1. Received: {reverse!r}, {splice!r}")
-        kwargs.setdefault("dtype", "float32")
-        super().__init__(**kwargs)
-        self.n_words, self.reverse, self.splice, self.seed = n_words, reverse, splice, seed
-        self.seed_generator = keras.random.SeedGenerator(seed)
-
-    def call(self, inputs: Any, training: bool | None = None) -> Any:
-        x, targets = inputs
-        if not training:
-            return x, targets
-        batch, n = ops.shape(x)
-        other, other_targets = ops.roll(x, 1, axis=0), ops.roll(targets, 1, axis=0)
-        word = ops.sum(targets[:, : self.n_words], axis=1) > 0.5
-        pair = word & ops.roll(word, 1, axis=0) & (ops.sum(targets * other_targets, axis=1) < 0.5)
-        drawn = keras.random.uniform((batch,), seed=self.seed_generator)
-        backwards = word & (drawn < self.reverse)
-        spliced = pair & (drawn >= self.reverse) & (drawn < self.reverse + self.splice)
-
-        # both halves at one level, faded over a fiftieth of the clip: nothing but the word itself gives it away
-        level = ops.sqrt(_power(x) / ops.maximum(_power(other), 1e-12))
-        seam = keras.random.uniform((batch, 1), 0.4, 0.6, seed=self.seed_generator)
-        place = ops.arange(n, dtype="float32")[None, :] / ops.cast(n, "float32")
-        share = ops.clip((place - seam) * 50.0 + 0.5, 0.0, 1.0)  # (batch, samples)
-        joined = x * (1.0 - share) + other * level * share
-        x = ops.where(backwards[:, None], ops.flip(x, axis=1), ops.where(spliced[:, None], joined, x))
-        unknown = ops.one_hot(self.n_words, targets.shape[-1])
-        return x, ops.where((backwards | spliced)[:, None], unknown, targets)
-
-    def compute_output_shape(self, input_shape: Any) -> Any:
-        return tuple(input_shape)
-
-    def get_config(self) -> dict[str, Any]:
-        own = {"n_words": self.n_words, "reverse": self.reverse, "splice": self.splice, "seed": self.seed}
-        return {**super().get_config(), **own}
 
 
 def _blend(a: Any, b: Any, share: Any) -> Any:

@@ -94,7 +94,6 @@ class AugmentedClassifier(keras.Model):
 
     Args:
         classifier: what is trained, and saved afterwards.
-        decoys: an `augment.Decoys`, first of all.
         waveform: layers over samples.
         mixup: an `augment.Mixup`, last before the features.
         frames: layers over normalised frames.
@@ -105,7 +104,6 @@ class AugmentedClassifier(keras.Model):
         self,
         classifier: SequenceClassifier,
         *,
-        decoys: keras.layers.Layer | None = None,
         waveform: Sequence[keras.layers.Layer] = (),
         frames: Sequence[keras.layers.Layer] = (),
         mixup: keras.layers.Layer | None = None,
@@ -114,14 +112,11 @@ class AugmentedClassifier(keras.Model):
     ) -> None:
         super().__init__(**kwargs)
         self.classifier = classifier
-        self.decoys, self.mixup = decoys, mixup
-        self.waveform, self.frame_layers = list(waveform), list(frames)
+        self.waveform, self.frame_layers, self.mixup = list(waveform), list(frames), mixup
         self.label_smoothing = label_smoothing
 
     def call(self, inputs: dict[str, Any], training: bool | None = None) -> dict[str, Any]:
         x, targets = inputs["samples"], inputs["targets"]
-        if self.decoys is not None:
-            x, targets = self.decoys((x, targets), training=training)
         for layer in self.waveform:
             x = layer(x, training=training)
         if self.mixup is not None:

@@ -60,7 +60,7 @@ def train(config: Config, out: Path, *, resume: bool, overwrite: bool, strict: b
     import keras
 
     from audioseq import augment, files, models, plots, runs, training
-    from audioseq.datasets import UNKNOWN, word_folder
+    from audioseq.datasets import word_folder
     from audioseq.evaluation import evaluate_predictions
     from audioseq.splits import GroupSplit
 
@@ -96,10 +96,8 @@ def train(config: Config, out: Path, *, resume: bool, overwrite: bool, strict: b
         ]
         if words.noise:
             waveform.append(augment.BackgroundNoise(words.noise, snr=(0.0, 30.0), probability=0.7))
-        n_words = words.class_names.index(UNKNOWN) if UNKNOWN in words.class_names else 0
         trained = training.AugmentedClassifier(
             classifier,
-            decoys=augment.Decoys(n_words) if n_words else None,
             waveform=waveform,
             frames=[augment.SpecAugment(time_masks=2, time_width=20, feature_masks=2, feature_width=6)],
             mixup=augment.Mixup(alpha=0.2),

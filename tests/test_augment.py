@@ -9,7 +9,6 @@ import tensorflow as tf
 
 from audioseq.augment import (
     BackgroundNoise,
-    Decoys,
     Gain,
     Mixup,
     Resample,
@@ -473,46 +472,3 @@ def test_reverberation_says_that_it_needs_a_known_length():
     for other in (TimeShift(), Gain(), Resample(), BackgroundNoise([HISS])):
         mapped = ragged.batch(2).map(lambda x, other=other: other(x, training=True))
         assert next(iter(mapped)).shape == (2, N)
-
-
-class TestDecoys:
-    """Four words, unknown, silence; every clip is noise of its own, so that halves can be told apart."""
-
-    N, BATCH = 1000, 600
-
-    def run(self, **shares):
-        rng = np.random.default_rng(0)
-        x = rng.standard_normal((self.BATCH, self.N)) * rng.uniform(0.01, 1.0, (self.BATCH, 1))
-        labels = np.arange(self.BATCH) % 6
-        targets = np.eye(6, dtype=np.float32)[labels]
-        layer = Decoys(4, seed=1, **shares)
-        y, t = (keras.ops.convert_to_numpy(v) for v in layer((x.astype(np.float32), targets), training=True))
-        return x.astype(np.float32), labels, y, t
-
-    def test_shares_and_targets(self):
-        x, labels, y, t = self.run(reverse=0.3, splice=0.2)
-        changed = np.abs(y - x).max(axis=1) > 0
-        assert not changed[labels >= 4].any()  # unknown and silence stay what they are
-        np.testing.assert_array_equal(t[changed], np.tile(np.eye(6)[4], (changed.sum(), 1)))
-        np.testing.assert_array_equal(t[~changed].argmax(1), labels[~changed])
-        backwards = (y == x[:, ::-1]).all(axis=1)
-        assert backwards[labels < 4].mean() == pytest.approx(0.3, abs=0.08)
-        # a word follows silence in one of four, and is then not spliced
-        spliced = changed & ~backwards
-        assert spliced[labels < 4].mean() == pytest.approx(0.2 * 3 / 4, abs=0.07)
-        assert not spliced[labels == 0].any()
-
-    def test_a_splice_begins_as_one_word_and_ends_as_the_one_before_at_its_level(self):
-        x, _, y, _ = self.run(reverse=0.0, splice=1.0)
-        for i in np.flatnonzero(np.abs(y - x).max(axis=1) > 1e-6):
-            np.testing.assert_array_equal(y[i, :380], x[i, :380])
-            level = np.sqrt((x[i] ** 2).mean() / (x[i - 1] ** 2).mean())
-            np.testing.assert_allclose(y[i, 620:], level * x[i - 1, 620:], rtol=1e-5)
-
-    def test_nothing_happens_outside_training_and_bad_shares_are_refused(self):
-        x, targets = np.ones((2, 10), np.float32), np.eye(3, dtype=np.float32)[:2]
-        same = Decoys(1, reverse=1.0, splice=0.0)((x, targets))
-        np.testing.assert_array_equal(same[0], x)
-        np.testing.assert_array_equal(same[1], targets)
-        with pytest.raises(ValueError, match=r"together at most 1\. Received: 0\.8, 0\.4"):
-            Decoys(1, reverse=0.8, splice=0.4)
