@@ -53,7 +53,6 @@ class Settings:
             the weights themselves.
         patience: epochs without a better validation accuracy after which training stops; None: never.
         seed: of the order of the clips. Weights and layers take theirs from `keras.utils.set_random_seed`.
-        jit_compile: compile with XLA; "auto" is Keras' own choice.
     """
 
     epochs: int = 40
@@ -61,12 +60,10 @@ class Settings:
     learning_rate: float = 2e-3
     warmup: float = 0.08
     weight_decay: float = 0.05
-    label_smoothing: float = 0.1
     clip_norm: float | None = 1.0
     ema: float | None = 0.03
     patience: int | None = None
     seed: int = 0
-    jit_compile: bool | str = "auto"
 
 
 @dataclass(frozen=True)
@@ -188,7 +185,6 @@ def fit(
             optimizer=optimizer,
             loss=keras.losses.CategoricalCrossentropy(from_logits=True),
             metrics=[keras.metrics.SparseCategoricalAccuracy(name="accuracy")],
-            jit_compile=settings.jit_compile,
         )
         optimizer.build(model.trainable_variables)
     keeper = _Keeper(model, validation, settings, out)

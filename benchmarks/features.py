@@ -15,6 +15,9 @@ already cut and windowed, and the product with the whole bank on one BLAS thread
 difference to librosa.
 
     python benchmarks/features.py --rounds 9 --files --json features.json
+    python benchmarks/features.py --parity DIR
+
+The second prints instead how far the numbers are from librosa's on every recording in a folder.
 
 Nothing else should run meanwhile.
 """
@@ -27,7 +30,7 @@ import platform
 import tempfile
 import time
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
@@ -252,11 +255,50 @@ def run_files(rounds):
         return rows(measure(runs, rounds), distance)
 
 
+def parity(folder):
+    """Largest difference to librosa in dB over every recording in `folder`, by how far a value is under the peak.
+
+    {"fast, to 60 dB": {"clips": n, "median": x, "99.9 %": x, "largest": x}, ...}
+    """
+    found = {}
+    f = SPEECH.feature
+    kinds = {"fast": f, "exact": replace(f, precision="exact")}
+    layers = {kind: tf.function(feature.layer(), reduce_retracing=True) for kind, feature in kinds.items()}
+    for path in audio.find_audio(folder):
+        y, _ = audio.load(path, sr=f.sr, duration=10.0)
+        theirs = librosa_log_mel(f, y)
+        depth = theirs.max() - theirs
+        for kind, feature in kinds.items():
+            ours = feature(y)
+            off = np.abs(ours - theirs)
+            for name, where in (("to 60 dB", depth <= 60), ("to 80 dB", depth <= 80), ("everywhere", depth >= 0)):
+                found.setdefault(f"{kind}, {name}", []).append(off[where].max())
+            inside = layers[kind](y[None])[0].numpy()
+            found.setdefault(f"{kind}, NumPy to layer, everywhere", []).append(np.abs(inside - ours).max())
+    return {
+        name: {
+            "clips": len(values),
+            "median": float(np.median(values)),
+            "99.9 %": float(np.quantile(values, 0.999)),
+            "largest": float(np.max(values)),
+        }
+        for name, values in found.items()
+    }
+
+
+def show_parity(table):
+    print("\nlargest difference to librosa in a clip, dB\n")
+    print("| | clips | median clip | 99.9 % of clips | largest |\n| --- | --- | --- | --- | --- |")
+    for name, row in table.items():
+        print(f"| {name} | {row['clips']:,} | {row['median']:.1e} | {row['99.9 %']:.1e} | {row['largest']:.1e} |")
+
+
 def main():
     raw = argparse.RawDescriptionHelpFormatter
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=raw)
     parser.add_argument("--rounds", type=int, default=9, help="how often each contestant runs (default: 9)")
     parser.add_argument("--files", action="store_true", help=f"also {FILES:,} files to log-mel on disk")
+    parser.add_argument("--parity", type=Path, metavar="DIR", help="only the difference to librosa, on recordings")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the numbers there")
     options = parser.parse_args()
     if options.rounds < 1:
@@ -270,11 +312,15 @@ def main():
         "tasks": {},
     }
     print(f"{report['machine']}; {', '.join(f'{k} {v}' for k, v in report['versions'].items())}")
-    print(f"times faster than librosa, {options.rounds} rounds")
-    for task in (SPEECH, MUSIC):
+    if options.parity:
+        report["parity"] = parity(options.parity)
+        show_parity(report["parity"])
+    else:
+        print(f"times faster than librosa, {options.rounds} rounds")
+    for task in () if options.parity else (SPEECH, MUSIC):
         report["tasks"][task.name] = run_task(task, options.rounds)
         show(task.name, report["tasks"][task.name])
-    if options.files:
+    if options.files and not options.parity:
         name = f"{FILES:,} files"
         report["tasks"][name] = run_files(options.rounds)
         show(name, report["tasks"][name])
