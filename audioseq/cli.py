@@ -7,11 +7,12 @@ TensorFlow, so that ``--help`` answers at once.
 from __future__ import annotations
 
 import argparse
+import importlib
 import os
 import sys
 from collections.abc import Callable, Sequence
 
-__all__ = ["positive_int", "run"]
+__all__ = ["load_tensorflow", "positive_int", "run"]
 
 DONE, FAILED, USAGE, INTERRUPTED = 0, 1, 2, 130
 
@@ -26,8 +27,6 @@ def run(
         argv: arguments; None: those of the process.
         default: what to do when there are none.
     """
-    # TensorFlow's own lines on its start say nothing that a user of a command needs
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     arguments = list(sys.argv[1:] if argv is None else argv)
     args = parser.parse_args(arguments or default)
     command: Callable[[argparse.Namespace], int] = args.command
@@ -56,6 +55,25 @@ def run(
             raise
         print(f"error: {error}", file=sys.stderr)
         return FAILED
+
+
+def load_tensorflow() -> None:
+    """Import Keras and TensorFlow without the dozen lines that they print about the machine.
+
+    Set ``TF_CPP_MIN_LOG_LEVEL`` to see them.
+    """
+    if "TF_CPP_MIN_LOG_LEVEL" in os.environ:
+        return
+    os.environ["TF_CPP_MIN_LOG_LEVEL"] = "3"
+    # they come from C++ before its log level is read, so that only the file descriptor itself can be turned away
+    kept, nowhere = os.dup(2), os.open(os.devnull, os.O_WRONLY)
+    try:
+        os.dup2(nowhere, 2)
+        importlib.import_module("keras")
+    finally:
+        os.dup2(kept, 2)
+        os.close(kept)
+        os.close(nowhere)
 
 
 def positive_int(text: str) -> int:

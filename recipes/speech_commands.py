@@ -57,6 +57,7 @@ class Config:
 
 def train(config: Config, out: Path, *, resume: bool, overwrite: bool, strict: bool) -> int:
     """Data, model, fit, evaluate, save."""
+    cli.load_tensorflow()
     import keras
 
     from audioseq import augment, files, models, plots, runs, training
@@ -239,6 +240,7 @@ def train_command(args: argparse.Namespace) -> int:
 
 
 def evaluate_command(args: argparse.Namespace) -> int:
+    cli.load_tensorflow()
     from audioseq import evaluate_folder, load_model
     from audioseq.files import write_json
 
@@ -256,6 +258,7 @@ def evaluate_command(args: argparse.Namespace) -> int:
 
 
 def classify_command(args: argparse.Namespace) -> int:
+    cli.load_tensorflow()
     from audioseq import AudioError, load_model
 
     model, failed = load_model(args.model), False
