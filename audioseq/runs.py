@@ -61,6 +61,8 @@ def open_run(
                 f"{out}: was begun with other settings, so its end would be another: "
                 f"{name} was {theirs.get(name)!r}, now {settings.get(name)!r}"
             )
+        for stale in out.glob(".*"):  # what a killed process was about to rename
+            stale.unlink()
     elif earlier is not None and not overwrite:
         raise RunError(f"{out}: holds an earlier run. Go on with it by --resume, or replace it by --overwrite")
     elif earlier is None and out.is_dir() and any(out.iterdir()):

@@ -110,7 +110,8 @@ def train(config: Config, out: Path, *, resume: bool, overwrite: bool, strict: b
     how = training.Settings(
         epochs=config.epochs, batch_size=config.batch_size, learning_rate=config.learning_rate, seed=config.seed
     )
-    fitted = training.fit(trained, clips, check, how, out=out, resume=resume, verbose=1 if sys.stdout.isatty() else 2)
+    begun = resume and (out / training.CHECKPOINT).is_file()  # else it was killed in its first epoch
+    fitted = training.fit(trained, clips, check, how, out=out, resume=begun, verbose=1 if sys.stdout.isatty() else 2)
     if fitted.best_epoch < 0:
         print(f"interrupted before the first epoch ended; nothing was learnt yet. {again(out, config)}")
         return cli.INTERRUPTED

@@ -108,6 +108,24 @@ def test_an_earlier_run_is_not_touched_unless_told(run, trained, words, tmp_path
     assert (code, "holds no run to resume" in err) == (2, True)
 
 
+def test_a_run_killed_in_its_first_epoch_can_be_resumed_too(run, words, tmp_path, monkeypatch):
+    from audioseq import training
+
+    def killed(*arguments: object, **options: object) -> None:
+        raise SystemExit(137)
+
+    out = tmp_path / "run"
+    arguments = ["train", "--data", words, "--out", out, "--network", "feed_forward", "--epochs", "1"]
+    with monkeypatch.context() as patch:
+        patch.setattr(training, "fit", killed)
+        with pytest.raises(SystemExit):
+            run(*arguments, "--batch-size", "8")
+    (out / ".checkpoint-abc.npz").write_bytes(b"half")
+    assert run(*arguments, "--batch-size", "8", "--resume")[0] == 0
+    assert not list(out.glob(".*"))
+    assert (out / "model.keras").is_file()
+
+
 def test_bad_files_are_listed_and_strict_makes_them_an_error(run, words, tmp_path):
     folder = tmp_path / "data"
     shutil.copytree(words, folder)
