@@ -222,7 +222,7 @@ def again(out: Path, config: Config) -> str:
 
 def demo_command(args: argparse.Namespace) -> int:
     print("Training on the bundled words, spoken by 41 synthetic voices.\n")
-    config = Config(data=os.path.relpath(ASSETS), unknown=("bed", "cat", "happy"), epochs=50, batch_size=16)
+    config = Config(data=os.path.relpath(ASSETS), unknown=("bed", "cat", "happy"), epochs=40, batch_size=16)
     return train(config, Path(DEMO_RUN), resume=False, overwrite=True, strict=False)
 
 
