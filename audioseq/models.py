@@ -125,9 +125,8 @@ def attention_rnn(
     x = _convolutions(inputs, n_features, filters, causal=False)  # (batch, time / 4, channels)
     for _ in range(2):
         x = layers.Dropout(dropout)(x)
-        x = layers.Bidirectional(layers.GRU(units, return_sequences=True, dtype=FULL), dtype=FULL)(
-            x
-        )  # (batch, time / 4, 2 units)
+        both_ways = layers.Bidirectional(layers.GRU(units, return_sequences=True, dtype=FULL), dtype=FULL)
+        x = both_ways(x)  # (batch, time / 4, 2 units)
     query = layers.Dense(2 * units)(layers.GlobalAveragePooling1D()(x))
     query = layers.Reshape((1, 2 * units))(query)
     x = layers.MultiHeadAttention(heads, 2 * units // heads)(query, x)  # (batch, 1, 2 units)
@@ -144,7 +143,7 @@ def _convolutions(x: Any, n_features: int, filters: Sequence[int], *, causal: bo
     """``(batch, time, features)`` to ``(batch, time / TIME_STRIDE, channels)``.
 
     Each 2-D convolution halves the frequencies, the first and the third halve the time too; each but the first is
-    followed by a residual one. (Halving time early costs little accuracy and half of the training.)
+    followed by a residual one.
     """
     height = n_features
     x = layers.Reshape((-1, n_features, 1))(x)
