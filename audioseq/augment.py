@@ -4,9 +4,9 @@ Every layer does nothing unless it is called with ``training=True``; draws for e
 reproducible by its `seed`. The layers run inside a model, where the accelerator does the work, or in
 ``dataset.map(lambda x: layer(x, training=True))``.
 
-Waveform layers take ``(batch, samples)`` or ``(samples,)``; `SpecAugment` takes ``(batch, time, features)``;
-`Mixup` takes a pair of clips and targets. Times are in seconds, levels in decibels. A range such as
-``snr=(0, 20)`` is drawn from uniformly.
+Waveform layers take ``(batch, samples)`` or ``(samples,)``; `FilterAugment` and `SpecAugment` take
+``(batch, time, features)``; `Mixup` takes a pair of clips and targets. Times are in seconds, levels in decibels. A
+range such as ``snr=(0, 20)`` is drawn from uniformly.
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ from keras import ops
 
 __all__ = [
     "BackgroundNoise",
+    "FilterAugment",
     "Gain",
     "Mixup",
     "Resample",
@@ -244,6 +245,37 @@ class Reverberation(_Augmentation):
     def get_config(self) -> dict[str, Any]:
         own = {"rt60": self.rt60, "direct": self.direct, "sr": self.sr, "length": self.length}
         return {**super().get_config(), **own}
+
+
+@keras.saving.register_keras_serializable("audioseq")
+class FilterAugment(_Augmentation):
+    """Colours a clip as another room, throat or microphone would: adds a random line over the features, the same in
+    all frames (the linear kind of Nam et al. 2022, arXiv:2110.03282, with knots at even distances).
+
+    Args:
+        gain: greatest height of the line, in the unit of the frames: dB for log-mel frames, standard deviations for
+            normalised ones.
+        bands: stretches of the line, so that it bends ``bands - 1`` times.
+    """
+
+    rank = 3
+
+    def __init__(self, gain: float = 0.4, bands: int = 4, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.gain, self.bands = gain, bands
+        _at_least_zero("gain", gain)
+        if bands < 1:
+            raise ValueError(f"bands is 1 or above. Received: {bands!r}")
+
+    def vary(self, x: Any) -> Any:
+        knots = self.bands + 1
+        heights = self.draw(x, -self.gain, self.gain, shape=(knots,))  # (batch, knots)
+        place = np.linspace(0.0, self.bands, x.shape[-1])  # of each feature, in bands
+        share = np.maximum(1.0 - np.abs(place[None] - np.arange(knots)[:, None]), 0.0)  # (knots, features)
+        return x + ops.matmul(heights, share.astype(np.float32))[:, None, :]
+
+    def get_config(self) -> dict[str, Any]:
+        return {**super().get_config(), "gain": self.gain, "bands": self.bands}
 
 
 @keras.saving.register_keras_serializable("audioseq")

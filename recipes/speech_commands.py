@@ -39,7 +39,7 @@ class Config:
     network: str = "cnn_lstm"
     epochs: int = 40
     seed: int = 0
-    batch_size: int = 64
+    batch_size: int = 32
     learning_rate: float = 2e-3
     duration: float = 1.0  # seconds of a clip
     test_speakers: tuple[str, ...] = ()  # who is kept for one test at the end, instead of the folder's own split
@@ -100,7 +100,10 @@ def train(config: Config, out: Path, *, resume: bool, overwrite: bool, strict: b
         trained = training.AugmentedClassifier(
             classifier,
             waveform=waveform,
-            frames=[augment.SpecAugment(time_masks=2, time_width=20, feature_masks=2, feature_width=6)],
+            frames=[
+                augment.FilterAugment(gain=0.4, bands=4),
+                augment.SpecAugment(time_masks=2, time_width=20, feature_masks=2, feature_width=6),
+            ],
             mixup=augment.Mixup(alpha=0.2),
             label_smoothing=0.1,
         )

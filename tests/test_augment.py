@@ -9,6 +9,7 @@ import tensorflow as tf
 
 from audioseq.augment import (
     BackgroundNoise,
+    FilterAugment,
     Gain,
     Mixup,
     Resample,
@@ -45,17 +46,18 @@ WAVE = [
     pytest.param(lambda **k: BackgroundNoise([HISS], (0, 20), **k), id="BackgroundNoise"),
     pytest.param(lambda **k: Reverberation((0.02, 0.1), length=0.05, **k), id="Reverberation"),
 ]
+FILTER = pytest.param(lambda **k: FilterAugment(3.0, 4, **k), id="FilterAugment")
 SPEC = pytest.param(lambda **k: SpecAugment(2, 10, 2, 5, **k), id="SpecAugment")
 
 
 def input_for(layer, batch=4, seed=0):
-    return frames(batch, seed=seed) if isinstance(layer, SpecAugment) else clips(batch, seed=seed)
+    return frames(batch, seed=seed) if isinstance(layer, (FilterAugment, SpecAugment)) else clips(batch, seed=seed)
 
 
 # ---- what all layers share
 
 
-@pytest.mark.parametrize("make", [*WAVE, SPEC])
+@pytest.mark.parametrize("make", [*WAVE, FILTER, SPEC])
 def test_nothing_happens_outside_training(make):
     layer = make(seed=0)
     x = input_for(layer)
@@ -65,7 +67,7 @@ def test_nothing_happens_outside_training(make):
     assert trained(layer, x).shape == x.shape
 
 
-@pytest.mark.parametrize("make", [*WAVE, SPEC])
+@pytest.mark.parametrize("make", [*WAVE, FILTER, SPEC])
 def test_the_seed_settles_the_whole_sequence_of_draws(make):
     x = input_for(make())
     one, same, other = make(seed=3), make(seed=3), make(seed=4)
@@ -76,7 +78,7 @@ def test_the_seed_settles_the_whole_sequence_of_draws(make):
     assert (trained(other, x) != drawn[0]).any()
 
 
-@pytest.mark.parametrize("make", [*WAVE, SPEC])
+@pytest.mark.parametrize("make", [*WAVE, FILTER, SPEC])
 def test_each_clip_draws_by_itself_and_hears_no_neighbour(make):
     layer = make(seed=0)
     x = np.repeat(input_for(layer, 1), 4, axis=0)
@@ -87,7 +89,7 @@ def test_each_clip_draws_by_itself_and_hears_no_neighbour(make):
     np.testing.assert_allclose(trained(make(seed=0), mixed)[0], y[0], rtol=1e-5, atol=1e-6)
 
 
-@pytest.mark.parametrize("make", [*WAVE, SPEC])
+@pytest.mark.parametrize("make", [*WAVE, FILTER, SPEC])
 def test_probability_is_the_share_of_clips_that_change(make):
     layer = make(seed=0, probability=0.3)
     x = input_for(layer, 1200)[:, :300]
@@ -98,7 +100,7 @@ def test_probability_is_the_share_of_clips_that_change(make):
     np.testing.assert_array_equal(trained(make(seed=0, probability=0.0), x), x)
 
 
-@pytest.mark.parametrize("make", [*WAVE, SPEC])
+@pytest.mark.parametrize("make", [*WAVE, FILTER, SPEC])
 def test_one_clip_alone_and_inside_tf_data(make):
     layer = make(seed=1)
     x = input_for(layer)
@@ -113,7 +115,7 @@ def test_one_clip_alone_and_inside_tf_data(make):
     assert (np.stack(list(alone.as_numpy_iterator())) != x).any()
 
 
-@pytest.mark.parametrize("make", [*WAVE, SPEC])
+@pytest.mark.parametrize("make", [*WAVE, FILTER, SPEC])
 def test_in_a_model_that_is_saved_and_loaded(make, tmp_path):
     layer = make(seed=1, name="vary", probability=0.9)
     x = input_for(layer)
@@ -145,7 +147,7 @@ def test_all_of_them_in_one_fit_step():
     assert np.isfinite(history.history["loss"][0])
 
 
-@pytest.mark.parametrize("make", [*WAVE, SPEC])
+@pytest.mark.parametrize("make", [*WAVE, FILTER, SPEC])
 def test_mixed_precision_leaves_the_samples_float32(make):
     before = keras.config.dtype_policy()
     x = input_for(make())
@@ -347,6 +349,24 @@ def test_reverberation_is_scipys_convolution_cut_at_the_clips_end(samples):
     np.testing.assert_allclose(trained(Reverberation(**options), x), expected, atol=2e-5)
 
 
+# ---- FilterAugment
+
+
+def test_filter_augment_adds_one_line_through_its_knots_to_all_frames():
+    x = frames(200, time=30, features=25)  # knots at features 0, 6, 12, 18, 24
+    line = trained(FilterAugment(3.0, bands=4, seed=0), x) - x
+    np.testing.assert_allclose(line, line[:, :1].repeat(30, axis=1), atol=2e-5)
+    line = line[:, 0].astype(np.float64)
+    knots = line[:, ::6]
+    expected = np.stack([np.interp(np.arange(25), np.arange(0, 25, 6), row) for row in knots])
+    np.testing.assert_allclose(line, expected, atol=2e-5)
+    # uniform between -3 and 3: mean 0, variance 3; a thousand draws, five standard errors
+    assert np.abs(knots).max() <= 3.0
+    assert abs(knots.mean()) < 5 * np.sqrt(3 / knots.size)
+    assert abs(knots.var() - 3.0) < 5 * np.sqrt((81 / 5 - 9) / knots.size)
+    assert np.abs(np.corrcoef(knots.T) - np.eye(5)).max() < 0.36  # knots are drawn apart
+
+
 # ---- SpecAugment
 
 
@@ -454,6 +474,8 @@ def test_mixup_does_nothing_outside_training_and_serves_frames_data_and_models(t
         (lambda: Reverberation(rt60=(0, 1)), "rt60 and length are seconds above 0"),
         (lambda: Reverberation(length=0), r"rt60 and length.*, 0$"),
         (lambda: Reverberation(direct=(5, 0)), "direct is a pair"),
+        (lambda: FilterAugment(-1.0), r"gain is 0 or above\. Received: -1\.0"),
+        (lambda: FilterAugment(bands=0), r"bands is 1 or above\. Received: 0"),
         (lambda: SpecAugment(time_width=-1), r"time_width is 0 or above\. Received: -1"),
         (lambda: Mixup(0), r"alpha is above 0\. Received: 0"),
         (lambda: Mixup(float("nan")), "alpha is above 0"),
