@@ -206,11 +206,23 @@ class GainControl(Step):
         return GainControl(self.pcen, front.sr / front.hop)
 
     def apply(self, ops: ModuleType, x: Any, n_frames: Any) -> Any:
+        x = x * np.float32(self.pcen.scale)
+        return self._controlled(ops, x, _smooth(ops, x, self.pace))
+
+    def carry(self, x: np.ndarray, memory: np.ndarray | None) -> tuple[np.ndarray, np.ndarray]:
+        """The next frames ``(time, features)`` on NumPy, after those that left `memory`; and the new memory."""
+        x = x * np.float32(self.pcen.scale)
+        smooth, memory = _smooth_from(x[None], self.pace, memory)
+        return self._controlled(np, x, smooth[0]), memory
+
+    @property
+    def pace(self) -> float:
+        """Share of the newest frame in the low-pass."""
+        t = self.pcen.time_constant * self.frame_rate
+        return (math.sqrt(1.0 + 4.0 * t * t) - 1.0) / (2.0 * t * t)
+
+    def _controlled(self, ops: ModuleType, x: Any, smooth: Any) -> Any:
         p = self.pcen
-        t = p.time_constant * self.frame_rate
-        b = (math.sqrt(1.0 + 4.0 * t * t) - 1.0) / (2.0 * t * t)
-        x = x * np.float32(p.scale)
-        smooth = _smooth(ops, x, b)
         # gain by logarithms, as librosa: no overflow at scale 2**31
         gain = ops.exp(ops.multiply(np.float32(-p.gain), math.log(p.eps) + ops.log1p(smooth / np.float32(p.eps))))
         return np.float32(p.bias**p.power) * ops.expm1(np.float32(p.power) * ops.log1p(x * gain / np.float32(p.bias)))
@@ -219,10 +231,7 @@ class GainControl(Step):
 def _smooth(ops: ModuleType, x: Any, b: float) -> Any:
     """First-order low-pass along time: ``m[t] = (1 - b) m[t - 1] + b x[t]`` from ``m[-1] = 1``, as librosa begins."""
     if ops is np:
-        import scipy.signal
-
-        start = np.full((x.shape[0], 1, x.shape[2]), 1.0 - b)
-        return scipy.signal.lfilter([b], [1.0, b - 1.0], x, axis=1, zi=start)[0].astype(np.float32)
+        return _smooth_from(x, b, None)[0]
 
     def step(m: Any, value: Any) -> tuple[Any, Any]:
         m = m * np.float32(1.0 - b) + value * np.float32(b)
@@ -230,6 +239,17 @@ def _smooth(ops: ModuleType, x: Any, b: float) -> Any:
 
     _, smooth = ops.scan(step, ops.ones((ops.shape(x)[0], ops.shape(x)[2])), ops.moveaxis(x, 1, 0))
     return ops.moveaxis(smooth, 0, 1)
+
+
+def _smooth_from(x: np.ndarray, b: float, memory: np.ndarray | None) -> tuple[np.ndarray, np.ndarray]:
+    import scipy.signal
+
+    if memory is None:
+        memory = np.full((x.shape[0], 1, x.shape[2]), 1.0 - b)
+    if x.shape[1] == 0:  # SciPy's filter forgets its state when nothing comes
+        return x, memory
+    smooth, memory = scipy.signal.lfilter([b], [1.0, b - 1.0], x, axis=1, zi=memory)
+    return smooth.astype(np.float32), memory
 
 
 @dataclass(frozen=True)
@@ -240,6 +260,14 @@ class Plan:
     window: np.ndarray
     frame_steps: tuple[Step, ...]
     clip_steps: tuple[Step, ...]
+
+    @property
+    def frame_width(self) -> int:
+        """Features after the steps that see one frame."""
+        width = self.front.n_fft // 2 + 1
+        for step in self.frame_steps:
+            width = step.matrix.shape[1] if isinstance(step, Matmul) else width
+        return width
 
 
 # ------------------------------------------------------------------------------------------- the NumPy engine

@@ -35,6 +35,7 @@ from audioseq.arithmetic import (
 )
 
 if TYPE_CHECKING:
+    from audioseq.blocks import FrameStream
     from audioseq.layers import FeatureLayer
 
 __all__ = ["MFCC", "PCEN", "Chain", "Delta", "Feature", "LogMel", "Mel", "Spectrogram"]
@@ -51,6 +52,12 @@ class Feature:
         from audioseq.layers import FeatureLayer
 
         return FeatureLayer(self, **kwargs)
+
+    def stream(self) -> FrameStream:
+        """The same numbers block by block: ``frames, state = stream(block, state)``; see `audioseq.blocks`."""
+        from audioseq.blocks import FrameStream
+
+        return FrameStream(self)
 
     def to_dict(self) -> dict[str, Any]:
         """The description as plain JSON values; `from_dict` gives it back."""

@@ -155,7 +155,7 @@ def _tensorflow_frames(plan: Plan, samples: Any) -> Any:
         return transform(samples)
     n_clips = tf.shape(samples)[0]
     time = tf.maximum(0, 1 + (tf.shape(samples)[1] - front.n_fft) // front.hop)
-    width = plan_width(plan)
+    width = plan.frame_width
 
     def grouped() -> Any:
         group = tf.maximum(1, GROUP_FRAMES // tf.maximum(1, time))
@@ -171,11 +171,3 @@ def _tensorflow_frames(plan: Plan, samples: Any) -> Any:
 
     out = tf.cond(n_clips * time <= WHOLE_FRAMES, lambda: transform(samples), grouped)
     return tf.ensure_shape(out, (clips, None, width))
-
-
-def plan_width(plan: Plan) -> int:
-    """Features after the steps that see one frame."""
-    width = plan.front.n_fft // 2 + 1
-    for step in plan.frame_steps:
-        width = step.matrix.shape[1] if isinstance(step, Matmul) else width
-    return width
