@@ -15,7 +15,7 @@ import zipfile
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import keras
 import numpy as np
@@ -24,6 +24,9 @@ from keras import layers
 from audioseq.features import Feature
 from audioseq.files import atomic_path
 from audioseq.layers import FeatureLayer
+
+if TYPE_CHECKING:
+    from audioseq.streaming import Streaming
 
 __all__ = [
     "Classification",
@@ -293,6 +296,12 @@ class SequenceClassifier(keras.Model):
             score=float(scores[order[0]]),
             scores={self.class_names[i]: float(scores[i]) for i in order},
         )
+
+    def streaming(self) -> Streaming:
+        """The same weights as a step ``(block, state) -> (scores, state)``; see `audioseq.streaming`."""
+        from audioseq.streaming import Streaming
+
+        return Streaming(self)
 
     def save(self, filepath: str | os.PathLike[str], overwrite: bool = True, **kwargs: Any) -> None:
         """Write the one ``.keras`` file, whole or not at all."""

@@ -13,7 +13,7 @@ from audioseq.files import atomic_path
 if TYPE_CHECKING:
     from audioseq.evaluation import Evaluation
 
-__all__ = ["confusion_matrix", "learning_curve"]
+__all__ = ["confusion_matrix", "detection_curve", "learning_curve"]
 
 
 def learning_curve(
@@ -56,6 +56,30 @@ def confusion_matrix(evaluation: Evaluation, path: str | os.PathLike[str], title
     ax.set_ylabel("said")
     ax.set_title(title)
     fig.colorbar(image, ax=ax, fraction=0.046, label="share of the row")
+    _save(fig, path)
+
+
+def detection_curve(
+    curve: Sequence[dict[str, Any]], tuned: dict[str, dict[str, float]], path: str | os.PathLike[str]
+) -> None:
+    """Share of words found over false alarms per hour, a line for each SNR, one threshold for all words along it; a
+    dot where the tuned thresholds lie. Both as `benchmarks/streams.py` makes them.
+    """
+    fig = _figure(8, 5)
+    ax = fig.add_subplot()
+    levels = [name for name in curve[0] if name != "threshold"]
+    for i, name in enumerate(levels):
+        colour = ("#7c2d12", "#c2410c", "#ea8c55", "#9aa5b1", "#64748b")[i % 5]
+        alarms = [row[name]["false_alarms_per_hour"] for row in curve]
+        ax.plot(alarms, [100 * row[name]["recall"] for row in curve], color=colour, label=f"{name} dB SNR")
+        ax.plot(tuned[name]["false_alarms_per_hour"], 100 * tuned[name]["recall"], "o", color=colour)
+    ax.set_xscale("symlog", linthresh=1.0)
+    ax.set_xlim(left=-0.1)
+    ax.set_xlabel("false alarms per hour")
+    ax.set_ylabel("words found, %")
+    ax.set_title("Lines: one threshold for all words. Dots: a threshold for each, tuned on other speakers")
+    ax.grid(alpha=0.3)
+    ax.legend(frameon=False, loc="lower right")
     _save(fig, path)
 
 

@@ -4,6 +4,8 @@
     python recipes/speech_commands.py train --data DIR --out RUN            trains on yours: each folder is a word
     python recipes/speech_commands.py evaluate --model RUN/model.keras --data DIR
     python recipes/speech_commands.py classify --model RUN/model.keras FILE [FILE ...]
+    python recipes/speech_commands.py listen --model RUN/model.keras [--file FILE | microphone]
+    python recipes/speech_commands.py export --model RUN/model.keras --format litert --out DIR
     python recipes/speech_commands.py download --out DIR                    Google Speech Commands, 2.4 GB
 
 Read `train` from top to bottom: data, model, fit, evaluate, save. Without arguments everything takes about two
@@ -278,6 +280,108 @@ def classify_command(args: argparse.Namespace) -> int:
     return cli.FAILED if failed else cli.DONE
 
 
+def listen_command(args: argparse.Namespace) -> int:
+    cli.load_tensorflow()
+    from audioseq import Detector, audio, load_model
+    from audioseq.microphone import microphone
+
+    model = load_model(args.model)
+    threshold = args.threshold
+    if args.thresholds:
+        threshold = json.loads(Path(args.thresholds).read_text(encoding="utf-8"))["thresholds"]
+    detector = Detector(model, threshold=threshold, refractory=args.refractory)
+    if not detector.stream.causal:
+        print(f"{detector.stream.why}: the whole network runs over the last second each time", file=sys.stderr)
+
+    def tell(events: Any) -> None:
+        for event in events:
+            if args.json:
+                print(json.dumps(dataclasses.asdict(event)), flush=True)
+            else:
+                print(f"{event.start:9.2f} {event.end:9.2f}  {event.label:12} {event.score:.0%}", flush=True)
+
+    if args.file is not None:
+        for block in audio.stream(args.file, sr=model.sr, block=1.0):
+            tell(detector.push(block))
+        tell(detector.finish())
+        return cli.DONE
+    print("listening; Ctrl-C ends", file=sys.stderr)
+    with Bars(detector, shown=sys.stdout.isatty() and not args.json) as bars:
+        for block in microphone(model.sr, block=0.1, device=args.device):
+            tell(detector.push(block))
+            bars.show()
+    return cli.DONE
+
+
+class Bars:
+    """A live line with a bar for each word's averaged score."""
+
+    def __init__(self, detector: Any, *, shown: bool) -> None:
+        from rich.live import Live
+
+        self.detector, self.live = detector, Live(transient=True) if shown else None
+
+    def __enter__(self) -> Bars:
+        if self.live:
+            self.live.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self.live:
+            self.live.stop()
+
+    def show(self) -> None:
+        if self.live:
+            average = self.detector.average
+            self.live.update("  ".join(f"{name} {' ▁▂▃▄▅▆▇█'[round(8 * average[name])]}" for name in average))
+
+
+def export_command(args: argparse.Namespace) -> int:
+    cli.load_tensorflow()
+    from audioseq import export, load_model
+
+    model = load_model(args.model)
+    clips, labels = checked_clips(model, Path(args.model), args.data, args.unknown)
+    if args.int8 and clips is None:
+        print("error: --int8 compares labels on recordings: give their folder as --data DIR", file=sys.stderr)
+        return cli.USAGE
+    report = export(
+        model, args.out, format=args.format, int8=args.int8, streaming=args.streaming, clips=clips, labels=labels
+    )
+    what = f"{report.block / report.sr * 1e3:g} ms of a stream" if report.block else "a clip"
+    worst = max(report.parity.values())
+    print(
+        f"{report.file}: {report.size / 1e3:,.0f} kB, from {report.sr} Hz samples to {len(report.class_names)} scores"
+    )
+    print(f"  against the Keras model  {worst:.1e} at most, {report.agreement:.1%} of {report.n} labels the same")
+    if report.accuracy:
+        print(f"  accuracy                 {report.accuracy[0]:.1%} in Keras, {report.accuracy[1]:.1%} in the file")
+    times = report.milliseconds
+    print(f"  {what:24} {times['median']:.2f} ms (median), {times['p99']:.2f} ms (p99), one core")
+    print(f"  memory                   {report.memory_mb:.0f} MB over the runtime's own")
+    print(f"{Path(args.out) / 'report.json'} has the rest.")
+    return cli.DONE
+
+
+def checked_clips(model: Any, path: Path, data: str | None, unknown: list[str]) -> tuple[Any, Any]:
+    """Validation clips and labels to compare an export on: of `data`, else of the run that the model lies in."""
+    from audioseq.datasets import word_folder
+
+    run = path.with_name("run.json")
+    if data is None and run.is_file():
+        about = json.loads(run.read_text(encoding="utf-8"))
+        data, unknown = about["data"], about["settings"]["unknown"]
+        if not Path(data).is_dir():
+            data = None
+    if data is None:
+        print("no recordings to compare on (--data DIR): made sounds alone", file=sys.stderr)
+        return None, None
+    check = word_folder(data, duration=model.duration, unknown=unknown).validation
+    if check.class_names != model.class_names or check.sr != model.sr:
+        raise SystemExit(f"error: {data} has the classes {' '.join(check.class_names)}, which are not the model's")
+    return check.float_samples(slice(None)), check.labels
+
+
 def download_command(args: argparse.Namespace) -> int:
     from audioseq.corpora import SPEECH_COMMANDS, download
 
@@ -327,6 +431,28 @@ def parser() -> argparse.ArgumentParser:
     hear.add_argument("--model", required=True, metavar="FILE")
     hear.add_argument("files", nargs="+", metavar="FILE")
     hear.set_defaults(command=classify_command)
+
+    listen = commands.add_parser("listen", help="say which words are in a long recording or at the microphone")
+    listen.add_argument("--model", required=True, metavar="FILE")
+    source = listen.add_mutually_exclusive_group()
+    source.add_argument("--file", metavar="FILE", help="a recording of any length")
+    source.add_argument("source", nargs="?", choices=["microphone"], help="without --file")
+    listen.add_argument("--threshold", type=float, default=0.5, metavar="P", help="least averaged probability")
+    listen.add_argument("--thresholds", metavar="FILE", help="of each word, as benchmarks/streams.py --json writes")
+    listen.add_argument("--refractory", type=float, default=0.5, metavar="SECONDS")
+    listen.add_argument("--device", metavar="NAME", help="microphone, as `python -m sounddevice` lists them")
+    listen.add_argument("--json", action="store_true", help="one JSON object a word")
+    listen.set_defaults(command=listen_command)
+
+    send = commands.add_parser("export", help="write SavedModel, LiteRT or ONNX, if it gives the same numbers")
+    send.add_argument("--model", required=True, metavar="FILE")
+    send.add_argument("--format", required=True, choices=["savedmodel", "litert", "onnx"])
+    send.add_argument("--int8", action="store_true", help="the network's weights in 8 bits (litert)")
+    send.add_argument("--streaming", action="store_true", help="the step of a stream instead of whole clips")
+    send.add_argument("--data", metavar="DIR", help="recordings to compare on; else those of the model's run")
+    send.add_argument("--unknown", nargs="+", default=[], metavar="WORD", help="as in training, with --data")
+    send.add_argument("--out", required=True, metavar="DIR")
+    send.set_defaults(command=export_command)
 
     fetch = commands.add_parser("download", help="Google Speech Commands v0.02: resumable, SHA-256 checked")
     fetch.add_argument("--out", required=True, metavar="DIR")

@@ -241,3 +241,69 @@ def test_odd_files_get_a_result_or_an_error_never_a_crash(run, trained):
     assert len(out.splitlines()) + len(err.splitlines()) == len(odd)
     assert code == 1
     assert aq.load_model(trained / "model.keras").classify(SHARED / "odd_audio" / "pop.wav").label
+
+
+# ---- listen, export
+
+
+@pytest.fixture(scope="module")
+def meeting(words, tmp_path_factory):
+    """Eight seconds of hiss with "low" at 2 s and "high" at 5 s, and the rate."""
+    path = tmp_path_factory.mktemp("meeting") / "meeting.wav"
+    rng = np.random.default_rng(0)
+    y = 0.005 * rng.standard_normal(8 * SR)
+    for begin, word in ((2, "low"), (5, "high")):
+        clip, _ = soundfile.read(words / word / "speaker3_nohash_0.wav")
+        y[begin * SR : begin * SR + len(clip)] += clip
+    soundfile.write(path, y, SR)
+    return path
+
+
+def test_listen_tells_words_with_their_times(trained, meeting, recipe, capsys):
+    arguments = ["listen", "--model", str(trained / "model.keras"), "--file", str(meeting), "--threshold", "0.3"]
+    assert cli.run(recipe.parser(), [*arguments, "--json"]) == 0
+    events = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    assert [event["label"] for event in events] == ["low", "high"]
+    for event, middle in zip(events, (2.25, 5.25), strict=True):
+        assert abs((event["start"] + event["end"]) / 2 - middle) < 0.5
+        assert event["told"] > event["start"]
+    assert cli.run(recipe.parser(), arguments) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert [line.split()[2] for line in lines] == ["low", "high"]
+
+
+def test_listen_takes_the_thresholds_of_each_word_from_a_file(trained, meeting, recipe, tmp_path, capsys):
+    path = tmp_path / "thresholds.json"
+    path.write_text(json.dumps({"thresholds": {"low": 1.0, "high": 0.3, "mid": 1.0}}))
+    arguments = ["listen", "--model", str(trained / "model.keras"), "--file", str(meeting)]
+    assert cli.run(recipe.parser(), [*arguments, "--thresholds", str(path), "--json"]) == 0
+    assert [json.loads(line)["label"] for line in capsys.readouterr().out.splitlines()] == ["high"]
+    path.write_text(json.dumps({"thresholds": {"nothing": 0.3}}))
+    assert cli.run(recipe.parser(), [*arguments, "--thresholds", str(path)]) == 1
+    assert "threshold is for words of the model, high, low, mid. Received: 'nothing'" in capsys.readouterr().err
+
+
+def test_listen_without_a_microphone_says_what_to_install(trained, recipe, monkeypatch, capsys):
+    monkeypatch.setitem(sys.modules, "sounddevice", None)
+    assert cli.run(recipe.parser(), ["listen", "--model", str(trained / "model.keras"), "microphone"]) == 1
+    assert 'pip install "audioseq[mic]"' in capsys.readouterr().err
+
+
+def test_export_compares_on_the_clips_of_the_run(trained, recipe, tmp_path, capsys):
+    arguments = ["export", "--model", str(trained / "model.keras"), "--out", str(tmp_path / "phone")]
+    assert cli.run(recipe.parser(), [*arguments, "--format", "savedmodel"]) == 0
+    out = capsys.readouterr().out
+    assert "100.0% of" in out
+    assert "accuracy" in out
+    report = json.loads((tmp_path / "phone" / "report.json").read_text())["model"]
+    assert report["accuracy"][0] == report["accuracy"][1]
+    assert report["class_names"][-1] == "_silence_"
+
+
+def test_export_in_int8_needs_recordings(trained, recipe, tmp_path, capsys):
+    alone = tmp_path / "model.keras"
+    alone.write_bytes((trained / "model.keras").read_bytes())
+    arguments = ["export", "--model", str(alone), "--out", str(tmp_path / "phone"), "--format", "litert", "--int8"]
+    assert cli.run(recipe.parser(), arguments) == 2
+    assert "give their folder as --data DIR" in capsys.readouterr().err
+    assert not (tmp_path / "phone").exists()
