@@ -19,6 +19,9 @@ _ROOMS = {
     "layers": ["FeatureLayer"],
     "models": ["ModelError", "SequenceClassifier", "load_model"],
     "evaluation": ["evaluate_folder"],
+    "recurrent": ["RecurrentError"],
+    "memory": ["gradient_flow", "hidden_states", "memory_share"],
+    "monitor": ["GradientMonitor"],
 }
 _HOME = {name: room for room, names in _ROOMS.items() for name in names}
 _SUBMODULES = [*_ROOMS, "augment", "corpora", "plots", "training"]

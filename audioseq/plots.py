@@ -12,8 +12,11 @@ from audioseq.files import atomic_path
 
 if TYPE_CHECKING:
     from audioseq.evaluation import Evaluation
+    from audioseq.memory import GradientFlow, MemoryShare
 
-__all__ = ["confusion_matrix", "learning_curve"]
+__all__ = ["confusion_matrix", "draw_share", "gradient_flow", "learning_curve", "memory_share"]
+
+LINES = ("#1d4e89", "#c2410c", "#4d7c0f", "#7e22ce", "#9aa5b1")
 
 
 def learning_curve(
@@ -57,6 +60,60 @@ def confusion_matrix(evaluation: Evaluation, path: str | os.PathLike[str], title
     ax.set_title(title)
     fig.colorbar(image, ax=ax, fraction=0.046, label="share of the row")
     _save(fig, path)
+
+
+def gradient_flow(flow: GradientFlow, path: str | os.PathLike[str], title: str = "") -> None:
+    """Norm of ``d m_T / d m_(T-k)`` against the lag k, one line a layer; a dot on the horizon, where it is a tenth."""
+    fig = _figure(7, 4)
+    ax = fig.add_subplot()
+    for i, (name, layer) in enumerate(flow.layers.items()):
+        step = layer.seconds_per_step or 1
+        lags, colour = np.arange(len(layer.norms)) * step, LINES[i % len(LINES)]
+        ax.plot(lags, np.maximum(layer.norms, 1e-12), color=colour, label=f"{name} ({layer.kind})")
+        if layer.horizon is not None:
+            ax.plot(lags[layer.horizon], max(layer.norms[layer.horizon], 1e-12), "o", color=colour)
+    ax.axhline(0.1, color="#9aa5b1", linestyle=":")
+    ax.set_yscale("log")
+    ax.set_xlabel("lag, s" if any(layer.seconds_per_step for layer in flow.layers.values()) else "lag, steps")
+    ax.set_ylabel("norm of d m(T) / d m(T - lag)")
+    ax.grid(alpha=0.3)
+    ax.legend(frameon=False)
+    ax.set_title(title)
+    _save(fig, path)
+
+
+def memory_share(share: MemoryShare, path: str | os.PathLike[str], title: str = "") -> None:
+    """Which step (columns) what stands at each time (rows, downwards) is owed to; under the frames that were read."""
+    sound = share.frames is not None and share.seconds_per_step is not None
+    fig = _figure(7, 8.4 if sound else 6.2)
+    axes = fig.subplots(2 if sound else 1, 1, sharex=True, squeeze=False, height_ratios=(1, 2.4) if sound else (1,))
+    if sound:
+        frames = np.asarray(share.frames)
+        ax, width = axes[0, 0], len(share.share) * float(share.seconds_per_step or 1)
+        ax.imshow(frames.T, origin="lower", aspect="auto", cmap="magma", extent=(0, width, 0, frames.shape[1]))
+        ax.set_ylabel("feature")
+    ax = axes[-1, 0]
+    image = draw_share(ax, share.share, share.seconds_per_step)
+    unit = "s" if share.seconds_per_step else "steps"
+    asked = f"score of “{share.label}” if the sound ended here" if share.of == "score" else f"state of {share.layer} at"
+    ax.set_xlabel(f"is owed to what was read at, {unit}")
+    ax.set_ylabel(f"{asked}, {unit}")
+    fig.colorbar(image, ax=ax, orientation="horizontal", fraction=0.05, pad=0.02, label="share of the row")
+    axes[0, 0].set_title(title)
+    _save(fig, path)
+
+
+def draw_share(ax: Any, share: np.ndarray, seconds_per_step: float | None = None) -> Any:
+    """The matrix of a `MemoryShare` on axes of Matplotlib; time runs to the right and downwards."""
+    end = len(share) * (seconds_per_step or 1)
+    shown = np.where(share > 0, share, np.nan)
+    largest = float(np.quantile(share[share > 0], 0.98)) if (share > 0).any() else 1.0
+    image = ax.imshow(
+        shown, cmap="YlOrBr", norm="linear", vmin=0, vmax=largest, extent=(0, end, end, 0), interpolation="nearest"
+    )
+    ax.set_aspect("auto")
+    ax.set_facecolor("#f8fafc")
+    return image
 
 
 def _figure(width: float, height: float) -> Any:
