@@ -194,7 +194,9 @@ def prepare(model: keras.Model, x: Any) -> Prepared:
         return _prepare_sound(model, x)
     if isinstance(x, (str, os.PathLike)):
         raise RecurrentError(f"a file is for a SequenceClassifier; this model reads arrays. Received: {os.fspath(x)!r}")
-    shape = model.input_shape
+    shape = getattr(model, "input_shape", None)
+    if shape is None:
+        raise RecurrentError(f"the model {model.name!r} has no input shape yet: begin it with keras.Input")
     if isinstance(shape, (list, dict)) or len(shape) not in (2, 3):
         raise RecurrentError(f"the model has one input, (batch, time, features) or (batch, time). Received: {shape}")
     batch = _finite(x)

@@ -118,20 +118,29 @@ def recurrent_layer(kind: str, features: int, parameters: int, *, seed: int, **o
     return getattr(keras.layers, kind)(units, **options)
 
 
-def network(layer: Any, features: int, outputs: int, *, seed: int, last: bool = False) -> Any:
-    """One recurrent layer and a linear one, ``(batch, time, features) -> (batch, time, outputs)``, or of the last step."""
+def network(layer: Any, features: int, outputs: int, *, seed: int) -> Any:
+    """A recurrent layer, then a linear one."""
     import keras
 
     inputs = keras.Input((None, features))
-    x = layer(inputs)
-    x = x[:, -1] if last else x
-    return keras.Model(inputs, keras.layers.Dense(outputs, kernel_initializer=keras.initializers.GlorotUniform(seed))(x))
+    answer = keras.layers.Dense(outputs, kernel_initializer=keras.initializers.GlorotUniform(seed))
+    return keras.Model(inputs, answer(layer(inputs)))
 
 
 def train(
-    model: Any, optimizer: Any, batch: Callable[[Any], Any], loss: Callable[..., Any], steps: int, *, solved: float = 0.0
+    model: Any,
+    optimizer: Any,
+    batch: Callable[[Any], Any],
+    loss: Callable[..., Any],
+    steps: int,
+    *,
+    solved: float = 0.0,
+    watch: Callable[[int], None] = lambda step: None,
 ) -> tuple[list[float], list[float]]:
-    """Losses and gradient norms of every step; ends early when the mean of 50 losses is under `solved`."""
+    """Losses and gradient norms of every step; ends early when the mean of 50 losses is under `solved`.
+
+    `watch` is called with the number of steps done, before the first and after every 50.
+    """
     import tensorflow as tf
 
     variables = model.trainable_variables
@@ -151,10 +160,13 @@ def train(
 
     losses: list[float] = []
     norms: list[float] = []
+    graph = some.get_concrete_function(tf.TensorSpec((), tf.int32), tf.TensorSpec((), tf.int32))
+    watch(0)
     while len(losses) < steps:
-        for value, norm in some(tf.constant(len(losses)), tf.constant(min(50, steps - len(losses)))).numpy():
+        for value, norm in graph(tf.constant(len(losses)), tf.constant(min(50, steps - len(losses)))).numpy():
             losses.append(float(value))
             norms.append(float(norm))
+        watch(len(losses))
         if sum(losses[-50:]) / 50 < solved:
             break
     return losses, norms
@@ -191,7 +203,7 @@ def page(config: Config, out: Path, *, overwrite: bool) -> int:
     cli.load_tensorflow()
     import numpy as np
 
-    from audioseq import files, gradient_flow, memory_share, runs
+    from audioseq import files, gradient_flow, memory_share, plots, runs
 
     began = time.perf_counter()
     runs.open_run(out, dataclasses.asdict(config), overwrite=overwrite)
@@ -251,12 +263,14 @@ def page(config: Config, out: Path, *, overwrite: bool) -> int:
 
     # picture
     write_curves(out / CSV, curves)
-    draw(curves, shares, words, out / PNG)
+    plots.memory_page(curves, shares, out / PNG, words.example.parent.name)
     figures = {f"{task} {kind} {n}": learned for (task, kind, n), learned in found.items()}
     seconds = round(time.perf_counter() - began, 1)
     about = {"state": "complete", "settings": dataclasses.asdict(config), "figures": figures, "seconds": seconds}
     files.write_json(out / runs.RUN, {**about, "versions": runs.versions()})
-    print(f"\n{out / PNG} shows it, {out / CSV} holds every curve; {seconds:.0f} s. Next, for a network of this page:\n")
+    print(
+        f"\n{out / PNG} shows it, {out / CSV} holds every curve; {seconds:.0f} s. Next, for a network of this page:\n"
+    )
     print(f"  python recipes/memory.py --model {out / 'LSTM.keras'} {words.example} --out {out}-lstm\n")
     return cli.DONE
 
@@ -338,13 +352,14 @@ def learn_words(kind: str, words: Words, config: Config) -> tuple[Any, Any, tupl
         keras.optimizers.schedules.CosineDecay(3e-3, config.word_steps), global_clipnorm=config.clip_norm
     )
     heard = tf.function(classifier.network)
-    at, accuracy = [0], [100 * float(np.mean(np.argmax(heard(words.validation[0]), 1) == words.validation[1]))]
-    rounds = 10
-    for i in range(rounds):
-        part = config.word_steps // rounds
-        train(classifier.network, optimizer, lambda j, first=i * part: batch(first + j), loss, part)
-        at.append((i + 1) * part)
+    at: list[int] = []
+    accuracy: list[float] = []
+
+    def watch(step: int) -> None:
+        at.append(step)
         accuracy.append(100 * float(np.mean(np.argmax(heard(words.validation[0]), 1) == words.validation[1])))
+
+    train(classifier.network, optimizer, batch, loss, config.word_steps, watch=watch)
     return classifier, before, (at, accuracy)
 
 
@@ -389,12 +404,6 @@ def write_curves(path: Path, curves: dict[str, dict[str, tuple[Any, Any]]]) -> N
     write_text(path, text.getvalue())
 
 
-def draw(curves: Any, shares: Any, words: Words, path: Path) -> None:
-    from audioseq import plots
-
-    plots.memory_page(curves, shares, path, words.example.parent.name)
-
-
 # ---------------------------------------------------------------------------------------------- your model
 
 
@@ -420,7 +429,9 @@ def show(args: argparse.Namespace) -> int:
     flow.plot(out / "gradient_flow.png", title)
     print(f"{args.file}: {said.label} {said.score:.1%}")
     for name, layer in flow.layers.items():
-        reach = f"under a tenth after {layer.horizon_seconds:.2f} s" if layer.horizon else "a tenth or more at every lag"
+        reach = (
+            f"under a tenth after {layer.horizon_seconds:.2f} s" if layer.horizon else "a tenth or more at every lag"
+        )
         print(f"  {name} ({layer.kind}): gradient {reach}")
     strongest = share.share[-1].argmax() * (share.seconds_per_step or 1)
     print(f"  the {share.of} at the end owes most to {strongest:.2f} s; rows complete within {share.completeness:.2%}")
