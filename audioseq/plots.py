@@ -115,7 +115,7 @@ def memory_page(
 
     `hop` is the time of a step in seconds, for the panels over a word.
     """
-    fig = _figure(15, 17.5)
+    fig = _figure(15, 17.5, dpi=80)
     axes = fig.subplots(4, 3)
     colours = dict(zip(shares, LINES, strict=False))
 
@@ -150,8 +150,8 @@ def memory_page(
         ax.axhline(0.1, color="#9aa5b1", linestyle=":")
         low = min(float(np.min(values)) for _, values in curves[panel].values())
         ax.set(yscale="log", ylim=(max(low, 1e-12) / 2, None))
-    lines(axes[1, 2], "explosion", "SimpleRNN, large weights, SGD", "training step", "norm of the gradient")
-    axes[1, 2].set_yscale("log")
+    lines(axes[1, 2], "explosion: loss", "Exploding gradients: SimpleRNN, large weights", "training step", "loss")
+    axes[1, 2].set(yscale="log", ylim=(0.05, 1e12))
 
     frames = np.asarray(next(iter(shares.values())).frames)
     ax = axes[2, 2]
@@ -178,10 +178,10 @@ def _draw_share(ax: Any, share: np.ndarray, seconds_per_step: float | None = Non
     return image
 
 
-def _figure(width: float, height: float) -> Any:
+def _figure(width: float, height: float, dpi: int = 120) -> Any:
     from matplotlib.figure import Figure  # without pyplot: no display, no global state
 
-    return Figure(figsize=(width, height), dpi=120, layout="constrained")
+    return Figure(figsize=(width, height), dpi=dpi, layout="constrained")
 
 
 def _save(fig: Any, path: str | os.PathLike[str]) -> None:
