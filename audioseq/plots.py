@@ -158,7 +158,7 @@ def memory_page(
     extent = (0, len(frames) * hop, 0, frames.shape[1])
     ax.imshow(frames.T, origin="lower", aspect="auto", cmap="magma", extent=extent)
     ax.set(title=f"“{word}”, as the networks below read it", xlabel="time, s", ylabel="mel band")
-    for ax, (name, share) in zip(axes[3], shares.items(), strict=True):
+    for ax, (name, share) in zip(axes[3], shares.items(), strict=False):
         image = _draw_share(ax, share.share, share.seconds_per_step)
         ax.set(title=f"{name}: memory share", xlabel="is owed to what was read at, s", ylabel="the state at, s")
         fig.colorbar(image, ax=ax, fraction=0.046, pad=0.02)

@@ -272,7 +272,7 @@ def page(config: Config, out: Path, *, overwrite: bool) -> int:
     print(
         f"\n{out / PNG} shows it, {out / CSV} holds every curve; {seconds:.0f} s. Next, for a network of this page:\n"
     )
-    print(f"  python recipes/memory.py --model {out / 'LSTM.keras'} {words.example} --out {out}-lstm\n")
+    print(f"  python recipes/memory.py --model {out / f'{config.kinds[-1]}.keras'} {words.example} --out {out}-word\n")
     return cli.DONE
 
 
