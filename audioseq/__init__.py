@@ -24,7 +24,7 @@ _ROOMS = {
     "monitor": ["GradientMonitor"],
 }
 _HOME = {name: room for room, names in _ROOMS.items() for name in names}
-_SUBMODULES = [*_ROOMS, "augment", "corpora", "plots", "training"]
+_SUBMODULES = [*_ROOMS, "augment", "corpora", "plots", "tasks", "training"]
 
 __all__ = ["__version__", *_HOME]
 

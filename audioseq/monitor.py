@@ -25,7 +25,8 @@ class GradientMonitor(keras.callbacks.Callback):
     - ``gradient_norm``: median over all steps of the epoch of the global norm of the gradients, before clipping.
     - ``clipped_share``: share of the steps whose norm was above the optimizer's ``global_clipnorm``; 0 without one.
     - ``horizon``: lag at which `gradient_flow` through the probe falls under a tenth, of the layer where it does first;
-      in seconds for a `SequenceClassifier`, else in steps; the whole length where it does not fall.
+      in seconds for a `SequenceClassifier`, else in steps; the whole length where it does not fall. With the weights
+      of the last step, not their averages.
 
     Args:
         model: the recurrent model to look into: of an `AugmentedClassifier` its classifier.
@@ -57,7 +58,7 @@ class GradientMonitor(keras.callbacks.Callback):
         self.model.make_train_function()
 
     def on_train_end(self, logs: Any = None) -> None:
-        object.__delattr__(self.model.optimizer, "apply")  # the class has its own again
+        vars(self.model.optimizer).pop("apply", None)  # the class has its own
         self.model.train_function = None
 
     def on_epoch_begin(self, epoch: int, logs: Any = None) -> None:

@@ -45,7 +45,7 @@ def adding(args: argparse.Namespace, done: dict[str, Any]) -> None:
         kind, n, seed = job
         key = f"adding {kind} {n} {seed}"
         if key not in done:
-            done[key] = page.learn_task(page.adding_problem, kind, n, page.Config(seed=seed))
+            done[key] = page.learn_task(page.adding_problem(n), kind, page.Config(seed=seed))
             args.out.write_text(json.dumps(done, indent=2))
             print(key, done[key], file=sys.stderr, flush=True)
 

@@ -13,7 +13,8 @@ import audioseq as aq
 
 FLOORS = {
     "files": 0, "audio": 0, "arithmetic": 0, "features": 0, "corpora": 0, "splits": 0,
-    "layers": 1, "augment": 1, "models": 1, "datasets": 1, "training": 2, "evaluation": 2, "runs": 2, "plots": 2,
+    "layers": 1, "augment": 1, "models": 1, "tasks": 1, "datasets": 1,
+    "training": 2, "evaluation": 2, "runs": 2, "plots": 2,
     "recurrent": 2, "jacobians": 2, "memory": 2, "monitor": 2, "cli": 3,
 }  # fmt: skip
 # within a floor, who builds on whom
