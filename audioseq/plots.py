@@ -109,19 +109,17 @@ def memory_page(
     shares: dict[str, MemoryShare],
     path: str | os.PathLike[str],
     word: str,
-    hop: float = 0.01,
 ) -> None:
-    """The page of ``recipes/memory.py``: its curves by panel and name, and the memory shares of one word by network.
-
-    `hop` is the time of a step in seconds, for the panels over a word.
-    """
+    """The page of ``recipes/memory.py``: its curves by panel and name, and the memory shares of one word by network."""
+    hop = float(next(iter(shares.values())).seconds_per_step or 1)
     fig = _figure(15, 17.5, dpi=80)
     axes = fig.subplots(4, 3)
     colours = dict(zip(shares, LINES, strict=False))
 
     def lines(ax: Any, panel: str, title: str, x: str, y: str, *, scale: float = 1.0, marker: str = "") -> None:
         for i, (name, (at, values)) in enumerate(curves[panel].items()):
-            ax.plot(np.asarray(at) * scale, values, marker=marker, color=colours.get(name, LINES[i]), label=name)
+            colour, width = colours.get(name, LINES[i]), 4.0 - 1.2 * i  # what lies below still shows
+            ax.plot(np.asarray(at) * scale, values, marker=marker, linewidth=width, color=colour, label=name)
         ax.set(title=title, xlabel=x, ylabel=y)
         ax.grid(alpha=0.3)
         ax.legend(frameon=False)
@@ -137,16 +135,17 @@ def memory_page(
         ax.set(xscale="log", ylim=(0, 104))
         ax.set_xticks(at, [str(n) for n in at])
         ax.minorticks_off()
-    lines(axes[0, 2], "words", "Bundled words, 101 frames: validation", "training step", "right, %", marker="o")
+    lines(axes[0, 2], "words", "Bundled words: validation", "training step", "right, %", marker="o")
     axes[0, 2].set_ylim(0, 104)
 
-    for ax, panel, title in (
-        (axes[1, 0], "flow before training", "Gradient flow before training"),
-        (axes[1, 1], "flow after training", "Gradient flow after training on words"),
-        (axes[2, 0], "recurrent weights", "SimpleRNN: how its recurrent weights begin"),
-        (axes[2, 1], "forget bias", "LSTM: how its forget gates begin"),
+    for ax, panel, title, unit in (
+        (axes[1, 0], "flow before training", "Gradient flow through a word, before training", "s"),
+        (axes[1, 1], "flow after training", "Gradient flow through a word, after training", "s"),
+        (axes[2, 0], "recurrent weights", "SimpleRNN: how its recurrent weights begin", "steps"),
+        (axes[2, 1], "forget bias", "LSTM: how its forget gates begin", "steps"),
     ):
-        lines(ax, panel, title, "lag, s", "norm of d m(T) / d m(T − lag)", scale=hop)
+        scale = hop if unit == "s" else 1.0
+        lines(ax, panel, title, f"lag, {unit}", "norm of d m(T) / d m(T − lag)", scale=scale)
         ax.axhline(0.1, color="#9aa5b1", linestyle=":")
         low = min(float(np.min(values)) for _, values in curves[panel].values())
         ax.set(yscale="log", ylim=(max(low, 1e-12) / 2, None))

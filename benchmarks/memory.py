@@ -1,6 +1,6 @@
 """Which network still solves the adding problem at which length, and what it costs to measure a memory.
 
-    python benchmarks/memory.py --out RESULTS.json [--seeds 3] [--lengths 10 30 60 100]
+    python benchmarks/memory.py --out RESULTS.json [--seeds 3] [--lengths 5 10 30 60 100]
 
 Trains as ``recipes/memory.py`` does. What is in RESULTS.json already is taken as it is, so the study can be stopped and
 taken up. Seconds are medians of five, after one that does not count.
@@ -108,7 +108,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--seeds", type=int, default=3)
-    parser.add_argument("--lengths", type=int, nargs="+", default=(10, 30, 60, 100))
+    parser.add_argument("--lengths", type=int, nargs="+", default=(5, 10, 30, 60, 100))
     args = parser.parse_args()
     cli.load_tensorflow()
     done = json.loads(args.out.read_text()) if args.out.is_file() else {}

@@ -45,11 +45,14 @@ class Config:
     plain_learning_rate: float = 1e-3  # of SimpleRNN, which does worse at 3e-3 and learns nothing at 1e-2
     clip_norm: float = 1.0
     steps: int = 1500  # of training, at most: it ends once the task is solved
-    adding: tuple[int, ...] = (10, 30, 60, 100)  # steps of a sequence
+    adding: tuple[int, ...] = (5, 10, 30, 60, 100)  # steps of a sequence
     copy: tuple[int, ...] = (5, 10, 20, 40)  # blank steps between what is shown and what is asked for
-    word_steps: int = 500
+    word_steps: int = 1500
     word_parameters: int = 10000
     explosion: int = 120  # steps of SGD
+
+    def rate(self, kind: str) -> float:
+        return self.plain_learning_rate if kind == "SimpleRNN" else self.learning_rate
 
 
 # ----------------------------------------------------------------------------------------------- training
@@ -133,8 +136,7 @@ def learn_task(task: Task, kind: str, config: Config) -> dict[str, float]:
     seed = 1000 * config.seed
     layer = recurrent_layer(kind, task.features, config.parameters, seed=seed)
     model = network(layer, task.features, task.outputs, seed=seed + 2)
-    rate = config.plain_learning_rate if kind == "SimpleRNN" else config.learning_rate
-    optimizer = keras.optimizers.Adam(rate, global_clipnorm=config.clip_norm)
+    optimizer = keras.optimizers.Adam(config.rate(kind), global_clipnorm=config.clip_norm)
 
     def numbered(i: Any) -> Any:
         return task.batch(config.batch_size, tf.stack([seed, 3 * i]))
@@ -200,11 +202,12 @@ def page(config: Config, out: Path, *, overwrite: bool) -> int:
         curves.setdefault("explosion: gradient norm", {})[name] = (np.arange(len(norms)), np.array(norms))
     steps.say("gradients that explode")
     curves["recurrent weights"] = {
-        name: flow_at_first("SimpleRNN", words, config, recurrent_initializer=name)
-        for name in ("orthogonal", "glorot_uniform")
+        name: first_flow("SimpleRNN", adding_problem(100), config, recurrent_initializer=name)
+        for name in ("orthogonal", "glorot_uniform", "random_normal")
     }
     curves["forget bias"] = {
-        f"forget bias {int(one)}": flow_at_first("LSTM", words, config, unit_forget_bias=one) for one in (True, False)
+        f"forget bias {int(one)}": first_flow("LSTM", adding_problem(100), config, unit_forget_bias=one)
+        for one in (True, False)
     }
     steps.say("first weights")
     shares = {}
@@ -261,7 +264,7 @@ def load_words(config: Config) -> Words:
     from audioseq.training import feature_statistics
 
     data = word_folder(ASSETS, unknown=("bed", "cat", "happy"), seed=config.seed)
-    feature = LogMel(sr=data.sr, n_fft=512, win_length=480, hop_length=160, n_mels=40)
+    feature = LogMel(sr=data.sr, n_fft=512, win_length=480, hop_length=320, n_mels=40)
     mean, variance = feature_statistics(feature, data.training)
 
     def frames(clips: Any) -> tuple[Any, Any]:
@@ -303,7 +306,7 @@ def learn_words(kind: str, words: Words, config: Config) -> tuple[Any, Any, tupl
         return tf.reduce_mean(tf.nn.sparse_softmax_cross_entropy_with_logits(y, logits))
 
     optimizer = keras.optimizers.Adam(
-        keras.optimizers.schedules.CosineDecay(3e-3, config.word_steps), global_clipnorm=config.clip_norm
+        keras.optimizers.schedules.CosineDecay(config.rate(kind), config.word_steps), global_clipnorm=config.clip_norm
     )
     heard = tf.function(classifier.network)
     at: list[int] = []
@@ -336,18 +339,19 @@ def explode(limit: float | None, config: Config) -> tuple[list[float], list[floa
     return train(model, optimizer, numbered, task.loss, config.explosion)
 
 
-def flow_at_first(kind: str, words: Words, config: Config, **options: Any) -> tuple[Any, Any]:
+def first_flow(kind: str, task: Task, config: Config, **options: Any) -> tuple[Any, Any]:
+    """Lags and norms of the gradient flow through a sequence of a task, before training."""
     import keras
     import numpy as np
 
     from audioseq import gradient_flow
 
     if "recurrent_initializer" in options:
-        options["recurrent_initializer"] = keras.initializers.get(
-            {"class_name": options["recurrent_initializer"], "config": {"seed": config.seed}}
-        )
-    flow = gradient_flow(word_classifier(kind, words, config, **options), words.example)
-    norms = next(iter(flow.layers.values())).norms
+        initializer = {"class_name": options["recurrent_initializer"], "config": {"seed": config.seed}}
+        options["recurrent_initializer"] = keras.initializers.get(initializer)
+    layer = recurrent_layer(kind, task.features, config.parameters, seed=config.seed, **options)
+    x, _ = task.batch(1, np.array([config.seed, 0]))
+    norms = next(iter(gradient_flow(network(layer, task.features, task.outputs, seed=0), x).layers.values())).norms
     return np.arange(len(norms)), norms
 
 
