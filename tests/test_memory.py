@@ -82,9 +82,9 @@ class TestFlow:
         flow = aq.gradient_flow(model, x)[layer.name]
         assert flow.norms[lag] == pytest.approx(np.linalg.norm(jacobian, 2), rel=1e-5)
 
-    @pytest.mark.parametrize("kind", KINDS)
+    @pytest.mark.parametrize("kind", KINDS[:2])
     def test_estimate_is_a_little_below_the_exact_norm(self, kind, monkeypatch):
-        model, x = network(kind(24)), RNG.standard_normal((20, 3))
+        model, x = network(kind(24)), RNG.standard_normal((12, 3))
         (exact,) = aq.gradient_flow(model, x).layers.values()
         monkeypatch.setattr(jacobians, "EXACT", 8)
         (estimate,) = aq.gradient_flow(model, x).layers.values()
