@@ -22,9 +22,12 @@ _ROOMS = {
     "streaming": ["StreamError", "Streaming"],
     "exports": ["ExportError", "ParityError", "export"],
     "detection": ["Detector", "Event", "tune_thresholds"],
+    "recurrent": ["RecurrentError"],
+    "memory": ["gradient_flow", "hidden_states", "memory_share"],
+    "monitor": ["GradientMonitor"],
 }
 _HOME = {name: room for room, names in _ROOMS.items() for name in names}
-_SUBMODULES = [*_ROOMS, "augment", "corpora", "plots", "training"]
+_SUBMODULES = [*_ROOMS, "augment", "corpora", "plots", "tasks", "training"]
 
 __all__ = ["__version__", *_HOME]
 

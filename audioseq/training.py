@@ -71,7 +71,8 @@ class Fitted:
     """What `fit` reached.
 
     Attributes:
-        history: one row an epoch: ``epoch, loss, accuracy, val_loss, val_accuracy, learning_rate, seconds``.
+        history: one row an epoch: ``epoch, loss, accuracy, val_loss, val_accuracy, learning_rate``, what callbacks
+            added to the logs, ``seconds``.
         best_epoch: the epoch whose weights were kept, from 0.
         interrupted: whether Ctrl-C ended it.
         seconds: that the epochs took.
@@ -163,6 +164,8 @@ def fit(
 ) -> Fitted:
     """Train; leave the best weights in `model`, and ``checkpoint.npz`` and ``history.csv`` in the folder `out`.
 
+    Numbers that `callbacks` add to the logs of an epoch become columns of ``history.csv``: `monitor.GradientMonitor`.
+
     Raises:
         TrainingError: when `resume` is asked for without a checkpoint that fits, or the loss is no number.
     """
@@ -198,7 +201,7 @@ def fit(
                 epochs=settings.epochs,
                 steps_per_epoch=steps,
                 shuffle=False,  # the data come in their order
-                callbacks=[keeper, *callbacks, *_tensorboard(out)],
+                callbacks=[keeper, *callbacks, _Writer(keeper), *_tensorboard(out)],
                 verbose=verbose,
             )
         except KeyboardInterrupt:
@@ -306,9 +309,15 @@ class _Keeper(keras.callbacks.Callback):
             for variable, value in zip(self.trained.trainable_variables, raw, strict=True):
                 variable.assign(value)
         self.history.append(row)
-        self._save()
         if self.exhausted():
             self.trained.stop_training = True
+
+    def write(self, logs: dict[str, float]) -> None:
+        """Add what other callbacks logged in the epoch to its row, and write the state."""
+        row = self.history[-1]
+        row |= {name: float(value) for name, value in logs.items() if name not in row}
+        row["seconds"] = row.pop("seconds")  # last, as the one column that no seed decides
+        self._save()
 
     def exhausted(self) -> bool:
         """Whether `patience` has run out."""
@@ -350,7 +359,8 @@ class _Keeper(keras.callbacks.Callback):
 
     def _save(self) -> None:
         rows = io.StringIO()
-        writer = csv.DictWriter(rows, list(self.history[0]))
+        names = dict.fromkeys(name for row in self.history for name in row)
+        writer = csv.DictWriter(rows, [*(name for name in names if name != "seconds"), "seconds"])
         writer.writeheader()
         writer.writerows(self.history)
         arrays = {f"state/{i}": ops.convert_to_numpy(v) for i, v in enumerate(self._state())}
@@ -383,3 +393,14 @@ class _Keeper(keras.callbacks.Callback):
             variable.assign(value)
         self.history, self.best_epoch = about["history"], about["best_epoch"]
         return len(self.history)
+
+
+class _Writer(keras.callbacks.Callback):
+    """Lets the keeper write the epoch once every callback of the user's has logged what it found."""
+
+    def __init__(self, keeper: _Keeper) -> None:
+        super().__init__()
+        self.keeper = keeper
+
+    def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
+        self.keeper.write(logs or {})

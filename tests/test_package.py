@@ -12,16 +12,25 @@ from conftest import ROOT
 import audioseq as aq
 
 FLOORS = {
-    "files": 0, "audio": 0, "arithmetic": 0, "blocks": 0, "features": 0, "corpora": 0, "splits": 0,
-    "layers": 1, "augment": 1, "models": 1, "datasets": 1, "training": 2, "evaluation": 2, "runs": 2, "plots": 2,
-    "streaming": 2, "detection": 2, "graphs": 2, "exports": 2, "runtimes": 0, "microphone": 0,
-    "cli": 3,
+    "files": 0, "audio": 0, "arithmetic": 0, "blocks": 0, "features": 0, "corpora": 0, "splits": 0, "microphone": 0,
+    "smf": 0, "scores": 0, "reading": 0, "midi": 0, "grids": 0, "beats": 0, "tokens": 0, "rolls": 0, "pieces": 0,
+    "layers": 1, "augment": 1, "models": 1, "tasks": 1, "datasets": 1,
+    "training": 2, "evaluation": 2, "runs": 2, "plots": 2,
+    "streaming": 2, "detection": 2, "graphs": 2, "runtimes": 2, "exports": 2,
+    "recurrent": 2, "jacobians": 2, "memory": 2, "monitor": 2, "cli": 3,
 }  # fmt: skip
 # within a floor, who builds on whom
 BESIDE = {
     ("audio", "files"), ("features", "arithmetic"), ("blocks", "arithmetic"), ("blocks", "features"),
-    ("models", "layers"), ("detection", "streaming"),
-    ("graphs", "streaming"), ("exports", "graphs"),
+    ("reading", "smf"), ("reading", "scores"),
+    ("midi", "files"), ("midi", "smf"), ("midi", "scores"), ("midi", "reading"),
+    ("grids", "scores"), ("beats", "grids"), ("beats", "scores"), ("tokens", "beats"), ("tokens", "grids"),
+    ("tokens", "scores"), ("rolls", "grids"), ("rolls", "scores"), ("pieces", "files"), ("pieces", "smf"),
+    ("pieces", "midi"), ("pieces", "reading"), ("pieces", "grids"), ("pieces", "tokens"),
+    ("models", "layers"),
+    ("detection", "streaming"), ("graphs", "streaming"), ("exports", "graphs"), ("exports", "runtimes"),
+    ("jacobians", "recurrent"), ("memory", "recurrent"), ("memory", "jacobians"), ("memory", "plots"),
+    ("monitor", "memory"),
 }  # fmt: skip
 # what a method opens when it is called: `layer()`, `stream()`, `streaming()`
 UPSTAIRS = {"features": {"layers", "blocks"}, "models": {"streaming"}}
