@@ -14,6 +14,7 @@ __version__ = "0.1.0"
 _ROOMS = {
     "audio": ["AudioError", "AudioInfo", "info", "load", "resample", "save", "stream"],
     "features": ["MFCC", "PCEN", "Chain", "Delta", "LogMel", "Mel", "Spectrogram"],
+    "midi": ["MidiError", "load_midi", "save_midi"],
     "splits": ["DatasetError", "GroupSplit", "HashSplit", "ListSplit"],
     "datasets": ["word_folder"],
     "layers": ["FeatureLayer"],
@@ -21,7 +22,7 @@ _ROOMS = {
     "evaluation": ["evaluate_folder"],
 }
 _HOME = {name: room for room, names in _ROOMS.items() for name in names}
-_SUBMODULES = [*_ROOMS, "augment", "corpora", "plots", "training"]
+_SUBMODULES = [*_ROOMS, "augment", "corpora", "plots", "scores", "training"]
 
 __all__ = ["__version__", *_HOME]
 

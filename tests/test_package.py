@@ -13,11 +13,16 @@ import audioseq as aq
 
 FLOORS = {
     "files": 0, "audio": 0, "arithmetic": 0, "features": 0, "corpora": 0, "splits": 0,
+    "smf": 0, "scores": 0, "reading": 0, "midi": 0,
     "layers": 1, "augment": 1, "models": 1, "datasets": 1, "training": 2, "evaluation": 2, "runs": 2, "plots": 2,
     "cli": 3,
 }  # fmt: skip
 # within a floor, who builds on whom
-BESIDE = {("audio", "files"), ("features", "arithmetic"), ("models", "layers")}
+BESIDE = {
+    ("audio", "files"), ("features", "arithmetic"), ("models", "layers"),
+    ("reading", "smf"), ("reading", "scores"),
+    ("midi", "files"), ("midi", "smf"), ("midi", "scores"), ("midi", "reading"),
+}  # fmt: skip
 
 
 def imported(room: str, *, at_the_top: bool = False) -> set[str]:
@@ -58,7 +63,9 @@ def test_a_room_knows_only_floors_below(room):
 @pytest.mark.parametrize("room", [room for room, floor in FLOORS.items() if floor == 0] + ["datasets", "cli"])
 def test_the_ground_floor_knows_no_tensorflow(room):
     top = imported(room, at_the_top=True)
-    assert not {name for name in top if name.split(".")[0] in ("tensorflow", "keras", "librosa", "scipy")}
+    assert not {
+        name for name in top if name.split(".")[0] in ("tensorflow", "keras", "librosa", "scipy", "pretty_midi")
+    }
 
 
 def test_reading_and_features_load_neither_tensorflow_nor_keras(tmp_path):
