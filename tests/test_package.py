@@ -13,7 +13,7 @@ import audioseq as aq
 
 FLOORS = {
     "files": 0, "audio": 0, "arithmetic": 0, "features": 0, "corpora": 0, "splits": 0,
-    "smf": 0, "scores": 0, "reading": 0, "midi": 0,
+    "smf": 0, "scores": 0, "reading": 0, "midi": 0, "grids": 0, "beats": 0, "tokens": 0, "rolls": 0, "pieces": 0,
     "layers": 1, "augment": 1, "models": 1, "datasets": 1, "training": 2, "evaluation": 2, "runs": 2, "plots": 2,
     "cli": 3,
 }  # fmt: skip
@@ -22,6 +22,9 @@ BESIDE = {
     ("audio", "files"), ("features", "arithmetic"), ("models", "layers"),
     ("reading", "smf"), ("reading", "scores"),
     ("midi", "files"), ("midi", "smf"), ("midi", "scores"), ("midi", "reading"),
+    ("grids", "scores"), ("beats", "grids"), ("beats", "scores"), ("tokens", "beats"), ("tokens", "grids"),
+    ("tokens", "scores"), ("rolls", "grids"), ("rolls", "scores"), ("pieces", "files"), ("pieces", "smf"),
+    ("pieces", "midi"), ("pieces", "reading"), ("pieces", "grids"), ("pieces", "tokens"),
 }  # fmt: skip
 
 
@@ -77,8 +80,9 @@ def test_reading_and_features_load_neither_tensorflow_nor_keras(tmp_path):
         "y, sr = aq.load('a.wav', sr=16000)\n"
         "log_mel = aq.LogMel(sr=16000, n_fft=512, win_length=480, hop_length=160, n_mels=40)\n"
         "frames = log_mel(y)\n"
+        "tokens = aq.EventTokenizer().vocabulary\n"
         "assert frames.shape == (101, 40), frames.shape\n"
-        "assert not {'tensorflow', 'keras', 'librosa'} & set(sys.modules)"
+        "assert not {'tensorflow', 'keras', 'librosa', 'pretty_midi', 'mido'} & set(sys.modules)"
     )
     done = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
