@@ -1,7 +1,7 @@
 """MIDI files: reading behind limits, writing whole or not at all, and finding them.
 
 The public object is a `pretty_midi.PrettyMIDI`, with the notes that pretty_midi itself reads; `audioseq.scores.Score`
-is the same piece as arrays; `read_score` reads it some thirty times faster than pretty_midi.
+is the same piece as arrays; `read_score` reads it, at ten to twenty times pretty_midi's speed.
 
 What `load_midi` and then `save_midi` keep: notes with velocities, programs, drums, track names, tempo, meter and key,
 control changes with the sustain pedal, pitch bends, lyrics and texts. A pitch's several voices on one channel end

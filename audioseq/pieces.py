@@ -25,7 +25,7 @@ from audioseq.reading import score_of
 from audioseq.smf import Limits, MidiError
 from audioseq.tokens import tokenizer_from_dict
 
-__all__ = ["FileLine", "Pieces", "encode_folder"]
+__all__ = ["FileLine", "Pieces", "encode_file", "encode_folder"]
 
 FORMAT = 1  # of the cache, and of what the tokenizers write
 CHUNK = 16  # files handed to a worker at a time
@@ -86,6 +86,19 @@ class Pieces:
     def write_report(self, path: str | os.PathLike[str]) -> None:
         """Write the report as JSON lines."""
         write_text(path, "".join(json.dumps(asdict(line)) + "\n" for line in self.report))
+
+
+def encode_file(
+    path: str | os.PathLike[str],
+    tokenizer: Tokenizer,
+    *,
+    sustain: Literal["keep", "fold"] = "fold",
+    limits: Limits | None = None,
+) -> np.ndarray:
+    """Tokens of a MIDI file, int32 ``(time,)``; arguments and errors are those of `encode_folder` and `load_midi`."""
+    limits = limits or Limits()
+    events = smf.events_of(smf.read_bytes(path, limits), path, limits)
+    return tokenizer.encode(score_of(events, path, sustain == "fold", limits, controls=False))
 
 
 def encode_folder(
@@ -175,11 +188,10 @@ def _sha256(path: Path, limits: Limits) -> str:
         return ""
 
 
-def _encode(path: Path, *, tokenizer: Tokenizer, sustain: str, limits: Limits) -> np.ndarray | str:
+def _encode(path: Path, *, tokenizer: Tokenizer, sustain: Literal["keep", "fold"], limits: Limits) -> np.ndarray | str:
     """Tokens of a file, or why there are none."""
     try:
-        events = smf.events_of(smf.read_bytes(path, limits), path, limits)
-        return tokenizer.encode(score_of(events, path, sustain == "fold", limits))
+        return encode_file(path, tokenizer, sustain=sustain, limits=limits)
     except MidiError as error:
         return error.reason
     except ValueError as error:  # of the tokenizer: no note is left

@@ -55,7 +55,7 @@ class Score:
     """A piece.
 
     Attributes:
-        notes: structured array ``(notes,)``, by start, then track, then pitch. Fields `pitch`, `velocity`, `program`,
+        notes: structured array ``(notes,)``, by start. Fields `pitch`, `velocity`, `program`,
             `is_drum`, `track` (place in `instruments`), `start`, `end` (seconds), `start_tick`, `end_tick`.
         resolution: ticks in a quarter note.
         tempos: float64 ``(changes, 2)``: tick, microseconds a quarter note. The first is at tick 0.
@@ -97,11 +97,12 @@ class Score:
 
 
 def notes_of(**columns: Any) -> np.ndarray:
-    """A note array of columns, sorted; what is not given is 0."""
+    """A note array of columns, by start; what is not given is 0."""
     notes = np.zeros(len(columns["pitch"]), NOTE)
+    order = np.argsort(columns.get("start_tick", notes["start_tick"]), kind="stable")
     for name, column in columns.items():
-        notes[name] = column
-    return notes[np.lexsort((notes["pitch"], notes["track"], notes["start_tick"], notes["start"]))]
+        notes[name] = np.asarray(column).take(order)
+    return notes
 
 
 def as_score(notes: Score | pretty_midi.PrettyMIDI) -> Score:
@@ -176,13 +177,12 @@ def as_pretty_midi(score: Score) -> pretty_midi.PrettyMIDI:
     midi = pretty_midi.PrettyMIDI(resolution=resolution)
     midi._tick_scales = [(round(tick), _writable_scale(tempo, resolution)) for tick, tempo in tempos.tolist()]
     midi._update_tick_to_time(0)
-    notes = score.notes
-    for t, who in enumerate(score.instruments):
+    notes = _by_track(score.notes, len(score.instruments))
+    others = _by_track(score.controls, len(score.instruments))
+    for who, own, controls in zip(score.instruments, notes, others, strict=True):
         instrument = pretty_midi.Instrument(who.program, who.is_drum, who.name)
-        own = notes[notes["track"] == t]
         columns = (own[name].tolist() for name in ("velocity", "pitch", "start", "end"))
         instrument.notes = list(map(pretty_midi.Note, *columns))
-        controls = score.controls[score.controls["track"] == t]
         times = score.seconds(controls["tick"]).tolist()
         for time, number, value in zip(times, controls["number"].tolist(), controls["value"].tolist(), strict=True):
             if number == BEND:
@@ -205,6 +205,11 @@ def as_pretty_midi(score: Score) -> pretty_midi.PrettyMIDI:
     return midi
 
 
+def _by_track(rows: np.ndarray, tracks: int) -> list[np.ndarray]:
+    order = np.argsort(rows["track"], kind="stable")
+    return np.split(rows[order], np.searchsorted(rows["track"][order], np.arange(1, tracks)))[:tracks]
+
+
 def _writable_scale(tempo: float, resolution: int) -> float:
     """Seconds a tick, such that pretty_midi, which cuts the fraction off when it writes, writes the tempo."""
     scale = 60.0 / ((6e7 / tempo) * resolution)
@@ -222,8 +227,10 @@ def clock_of(tempos: np.ndarray, resolution: int) -> tuple[np.ndarray, np.ndarra
 
 def changes_of(rows: np.ndarray) -> np.ndarray:
     """Rows by tick; of several at a tick the last, and none that repeats the one before it."""
+    if len(rows) < 2:
+        return rows
     rows = rows[np.argsort(rows[:, 0], kind="stable")]
-    rows = rows[np.append(rows[1:, 0] != rows[:-1, 0], True)[: len(rows)]]
+    rows = rows[np.append(rows[1:, 0] != rows[:-1, 0], True)]
     new = np.ones(len(rows), bool)
     new[1:] = (rows[1:, 1:] != rows[:-1, 1:]).any(axis=1)
     return rows[new]

@@ -17,7 +17,6 @@ import stat
 from array import array
 from collections import Counter
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 
@@ -28,29 +27,20 @@ SYSEX, ESCAPE, META = 0xF0, 0xF7, 0xFF
 TEXT, TRACK_NAME, LYRIC, END_OF_TRACK, TEMPO, METER, KEY = 0x01, 0x03, 0x05, 0x2F, 0x51, 0x58, 0x59
 HEADER_WITHIN = 1024  # bytes; RIFF (.rmi) and MacBinary put up to 128 before the header
 FRAMES_PER_SECOND = {24: 24.0, 25: 25.0, 29: 30000 / 1001, 30: 30.0}
-# what the walk finds in the place of a state, in the upper bits
-FAULT_BITS = 28
-NO_STATUS, BAD_STATUS, BAD_NUMBER, END = (k << FAULT_BITS for k in range(1, 5))
-REASONS = {
-    NO_STATUS: "data without a status byte before it",
-    BAD_STATUS: "a status byte that no file may hold",
-    BAD_NUMBER: "a number of more than four bytes",
-}
-MOST_BYTES = 2**FAULT_BITS // 3 - 8
+END, BAD_STATUS = 0, 1  # what the walk finds in the place of a state, counted from where the states end
+MOST_BYTES = 2**29
 RECORDINGS = {b"fLaC": "FLAC", b"OggS": "Ogg", b"ID3": "MP3", b"\xff\xfb": "MP3", b"FORM": "AIFF"}
 RECORDING_SUFFIXES = (".wav", ".flac", ".ogg", ".opus", ".mp3", ".aif", ".aiff", ".m4a")
 
 
-def _step_of_status() -> np.ndarray:
-    """How far on the next state is, int32 ``(256, 3)``, by the byte in the status' place and the running status."""
-    step = np.full((256, 3), BAD_STATUS, np.int32)
-    step[:0x80] = NO_STATUS, 3 * 1 + 1, 3 * 2 + 2
-    step[0x80:0xF0] = 3 * 3 + 2
-    step[PROGRAM:BEND] = 3 * 2 + 1
-    return step
+def _data_bytes() -> np.ndarray:
+    """Data bytes by status byte, int32 ``(256,)``."""
+    count = np.zeros(256, np.int32)
+    count[0x80:SYSEX], count[PROGRAM:BEND] = 2, 1
+    return count
 
 
-STEP_OF_STATUS = _step_of_status()
+DATA_BYTES = _data_bytes()
 
 
 class MidiError(ValueError):
@@ -77,16 +67,18 @@ class Limits:
 
     Args:
         bytes: size of the file.
+        tracks: tracks.
         notes: note-ons.
-        seconds: time of the last event.
+        seconds: time of the last note and of the last change of tempo.
     """
 
-    bytes: int = 8 * 2**20
+    bytes: int = 4 * 2**20
+    tracks: int = 4096
     notes: int = 300_000
     seconds: float = 4 * 3600.0
 
     def __post_init__(self) -> None:
-        for name in ("bytes", "notes", "seconds"):
+        for name in ("bytes", "tracks", "notes", "seconds"):
             value = getattr(self, name)
             if isinstance(value, bool) or not isinstance(value, int | float) or not value > 0:
                 raise ValueError(f"{name} must be a number above 0. Received: {value!r}")
@@ -122,10 +114,6 @@ class Events:
     data: bytes
     lost: Counter[str]
 
-    def content(self, i: int) -> bytes:
-        """Content of the meta event `i`."""
-        return self.data[self.begin[i] : self.end[i]]
-
 
 def read_bytes(path: str | os.PathLike[str], limits: Limits) -> bytes:
     """The bytes of a regular file of at most `limits.bytes`. Raises MidiError."""
@@ -151,7 +139,7 @@ def events_of(data: bytes, path: str | os.PathLike[str], limits: Limits) -> Even
     Args:
         data: the file.
         path: its name, for the errors.
-        limits: `bytes` and `notes` are checked here.
+        limits: all but `seconds` are checked here.
 
     Raises:
         MidiError: no MIDI, too large, or an event that cannot be read.
@@ -167,46 +155,55 @@ def events_of(data: bytes, path: str | os.PathLike[str], limits: Limits) -> Even
     quarter, per_second = _division(data[at + 12 : at + 14], path)
     lost: Counter[str] = Counter()
     chunks = _tracks(data, at + 8 + size)
+    if len(chunks) > limits.tracks:
+        raise MidiError(path, f"{len(chunks):,} tracks, over the limit of {limits.tracks:,}")
     if len(chunks) < announced:
         lost["announced tracks that are not there"] = announced - len(chunks)
 
-    # a few bytes more, so that looking ahead never leaves the array
-    raw = np.frombuffer(data + bytes(8), np.uint8)
-    low = np.where(raw < 0x80, np.arange(len(raw), dtype=np.int32), np.int32(len(raw) - 1))
-    number_end = np.minimum.accumulate(low[::-1])[::-1]  # where a number that begins here ends
-    steps = array("i", _steps(raw, number_end, len(data)).tobytes())
-    walks = [_walk(steps, begin, end, t, path, data) for t, (begin, end) in enumerate(chunks)]
-    starts = np.cumsum([0, *map(len, walks)])
-    state = np.frombuffer(b"".join(walks), np.int32)
-    track = np.repeat(np.arange(len(walks), dtype=np.int32), np.diff(starts))
-
-    position = state // 3
+    raw = np.frombuffer(data + bytes(8), np.uint8)  # a few more, so that looking ahead never leaves the array
+    number_end = _number_ends(raw)
+    position, starts = _walk(_steps(raw, number_end, len(data)), chunks, path, len(data))
+    track = np.repeat(np.arange(len(chunks), dtype=np.int32), np.diff(starts))
     status_at = number_end.take(position) + 1
-    tick = np.cumsum(_numbers(raw, position, status_at - 1))
-    tick -= np.concatenate([[0], tick])[starts[:-1]].take(track) if walks else 0
     status = raw.take(status_at)
     explicit = status >= 0x80
-    # meta events leave the running status as it is, and the walk refuses data after system-exclusive ones
-    sets = np.maximum.accumulate(np.where(explicit & (status < SYSEX), np.arange(len(status)), 0))
-    status = np.where(explicit, status, status.take(sets))
+    running = status
+    if not explicit.all():
+        # meta events leave the running status as it is, system-exclusive ones end it
+        sets = np.maximum.accumulate(np.where(explicit & (status != META), np.arange(len(status)), -1))
+        running = np.where(sets < starts[track], 0, status.take(sets))
     data_at = status_at + explicit
     first, second = raw.take(data_at), raw.take(data_at + 1)
-
-    above = (first > 127) | (second > 127) & ((status < PROGRAM) | (status >= BEND))
-    wrong = np.flatnonzero(above & (status < SYSEX))
-    if len(wrong):
-        k = wrong[0]
-        value = first[k] if first[k] > 127 else second[k]
-        raise MidiError(path, f"track {track[k]}, byte {data_at[k]}: data is {value}, above 127")
+    long = raw.take(status_at - 1) >= 0x80
+    above = (first > 127) | (second > 127) & (DATA_BYTES.take(running) == 2)
+    wrong = ~explicit & ((running < 0x80) | (running >= SYSEX)) | long | above & (~explicit | (status < SYSEX))
+    if wrong.any():
+        k = int(wrong.argmax())
+        if long[k]:
+            reason = "a number of more than four bytes"
+        elif not explicit[k] and not 0x80 <= running[k] < SYSEX:
+            reason = "data without a status byte before it"
+        else:
+            reason = f"data is {first[k] if first[k] > 127 else second[k]}, above 127"
+        raise MidiError(path, f"track {track[k]}, byte {position[k]}: {reason}")
+    status = np.where(explicit, status, running)
+    tick = np.zeros(len(position) + 1, np.int64)
+    np.cumsum(_numbers(raw, position, status_at - 1), out=tick[1:])
+    tick = tick[1:] - tick.take(starts).take(track)
     notes = np.count_nonzero((status & 0xF0 == NOTE_ON) & (second > 0))
     if notes > limits.notes:
         raise MidiError(path, f"{notes:,} notes, over the limit of {limits.notes:,}")
 
     # a meta event is its kind, the length and the content
     metas = np.flatnonzero(status == META)
+    length_at = data_at[metas] + 1
+    last = number_end[length_at]
+    if (raw[last] >= 0x80).any():
+        k = metas[(raw[last] >= 0x80).argmax()]
+        raise MidiError(path, f"track {track[k]}, byte {position[k]}: a number of more than four bytes")
     content = np.zeros((len(status), 2), np.int64)
-    content[metas, 0] = number_end[data_at[metas] + 1] + 1
-    content[metas, 1] = content[metas, 0] + _numbers(raw, data_at[metas] + 1, content[metas, 0] - 1)
+    content[metas, 0] = last + 1
+    content[metas, 1] = last + 1 + _numbers(raw, length_at, last)
     return Events(tick, track, status, first, second, content[:, 0], content[:, 1], quarter, per_second, data, lost)
 
 
@@ -233,56 +230,99 @@ def _tracks(data: bytes, at: int) -> list[tuple[int, int]]:
     return chunks
 
 
+def _number_ends(raw: np.ndarray) -> np.ndarray:
+    """Where the number that begins at each byte ends, int32 ``(bytes,)``; the fourth byte ends it in any case."""
+    run = high = raw >= 0x80
+    ends = np.arange(len(raw), dtype=np.int32)
+    ends += high
+    for k in (1, 2):
+        run = run[:-1] & high[k:]
+        ends[:-k] += run
+    return ends
+
+
 def _steps(raw: np.ndarray, number_end: np.ndarray, n: int) -> np.ndarray:
-    """Where the walk goes from each state, int32 ``(3 * positions,)``.
+    """Where the walk goes from each state, int32 ``(2 * positions + 2,)``.
 
-    A state is ``3 * position + r``: an event begins at `position`, and the running status has `r` data bytes (0: there
-    is none). Its place holds the next state, or `END` or a fault.
+    State p is: an event begins at byte p, and the running status, if there is one, has two data bytes; state
+    ``len(raw) + p``: it has one. Two more states, `END` and `BAD_STATUS`, lead to themselves.
     """
-    here = np.arange(0, 3 * len(raw), 3, dtype=np.int32)
-    after = STEP_OF_STATUS.take(raw, axis=0)  # by the position of the status byte
-    after += here[:, None]
+    one = len(raw)  # what the states of one data byte lie above those of two
+    at = number_end + 1
+    status = raw.take(at, mode="clip")
+    step = 1 + DATA_BYTES + np.where(DATA_BYTES == 1, one, 0).astype(np.int32)
+    two, single = step.copy(), step
+    two[:0x80], single[:0x80] = 2, 1 + one
+    last = 2 * one + np.array([END, BAD_STATUS], np.int32)
+    steps = np.empty(2 * one + 2, np.int32)
+    np.add(two.take(status), at, out=steps[:one])
+    np.add(single.take(status), at, out=steps[one : 2 * one])
+    steps[2 * one :] = last
 
-    at = np.flatnonzero((raw[:-8] == META) | (raw[:-8] == SYSEX) | (raw[:-8] == ESCAPE)).astype(np.int32)
-    meta = raw[at] == META
-    length_at = at + 1 + meta
-    content = number_end[length_at] + 1
-    beyond = np.minimum(content + _numbers(raw, length_at, content - 1), n + 1).astype(np.int32)
-    step = 3 * beyond[:, None] + meta[:, None] * np.arange(3, dtype=np.int32)
-    step[content - length_at > 4] = BAD_NUMBER
-    step[meta & (raw[at + 1] == END_OF_TRACK)] = END
-    after[at] = step
-
-    steps = after.take(np.minimum(number_end + 1, len(raw) - 1), axis=0)
-    steps[3 * number_end - here > 9] = BAD_NUMBER
+    other = np.flatnonzero(status >= SYSEX)
+    kind, place = status[other], at[other]
+    length_at = place + 1 + (kind == META)
+    content = number_end[np.minimum(length_at, len(raw) - 1)] + 1
+    after = np.minimum(content + _numbers(raw, length_at, content - 1), n + 1).astype(np.int32)
+    known = (kind == META) | (kind == SYSEX) | (kind == ESCAPE)
+    after[~known] = last[BAD_STATUS]
+    end = (kind == META) & (raw[np.minimum(place + 1, len(raw) - 1)] == END_OF_TRACK)
+    after[end] = last[END]
+    steps[other] = after
+    steps[other + one] = after + np.where((kind == META) & ~end, one, 0)
+    steps[n:one] = steps[one + n : 2 * one] = last[END]  # beyond the data
     return steps
 
 
-def _walk(steps: Any, begin: int, end: int, track: int, path: str | os.PathLike[str], data: bytes) -> Any:
-    """The states of a track, one an event."""
+def _walk(
+    steps: np.ndarray, chunks: list[tuple[int, int]], path: str | os.PathLike[str], n: int
+) -> tuple[np.ndarray, np.ndarray]:
+    """Where the events of all tracks begin, int32 ``(events,)``, and each track's place there, ``(tracks + 1,)``."""
+    one = len(steps) // 2 - 1
+    two = steps.take(steps)
+    strides = two.take(two).data  # of four events; those between are looked up afterwards
     seen = array("i")
-    keep = seen.append
-    state, stop = 3 * begin, 3 * min(end, len(data))
-    while state < stop:
-        keep(state)
-        state = steps[state]
-    fault = state >> FAULT_BITS << FAULT_BITS
-    if fault == END:
-        return seen
-    if fault:
-        raise MidiError(path, f"track {track}, byte {seen[-1] // 3}: {REASONS[fault]}")
-    if state // 3 > stop // 3:
-        raise MidiError(path, f"track {track} ends in the middle of an event, at byte {stop // 3}")
-    if end > len(data):
-        raise MidiError(path, f"track {track} ends early: {len(data) - begin:,} of {end - begin:,} bytes are there")
-    return seen
+    keep, counts = seen.append, [0]
+    stops = [min(end, n) for _, end in chunks]
+    for (state, _), stop in zip(chunks, stops, strict=True):
+        while True:
+            while state < stop:
+                keep(state)
+                state = strides[state]
+            if not one <= state < one + stop:
+                break
+            keep(state)
+            state = strides[state]
+        counts.append(len(seen))
+    states = [np.frombuffer(seen, np.int32)]
+    for _ in range(3):
+        states.append(steps.take(states[-1]))
+    walk = np.stack(states, axis=1).ravel()
+    place = np.where(walk < one, walk, walk - one)
+    kept = place < np.repeat(stops, 4 * np.diff(counts))
+    starts = np.concatenate([[0], np.cumsum(kept)])[4 * np.array(counts)]
+    walk, place = walk[kept], place[kept]
+    for track in np.flatnonzero(np.diff(starts)).tolist():
+        last, (begin, end) = starts[track + 1] - 1, chunks[track]
+        found = int(steps[walk[last]])
+        if found == 2 * one + BAD_STATUS:
+            raise MidiError(path, f"track {track}, byte {place[last]}: a status byte that no file may hold")
+        if found == 2 * one + END:
+            continue
+        if found % one > stops[track]:
+            raise MidiError(path, f"track {track} ends in the middle of an event, at byte {stops[track]}")
+        if end > n:
+            raise MidiError(path, f"track {track} ends early: {n - begin:,} of {end - begin:,} bytes are there")
+    return place, starts
 
 
 def _numbers(raw: np.ndarray, begin: np.ndarray, last: np.ndarray) -> np.ndarray:
     """The variable-length numbers of at most four bytes, from `begin` to `last`, int64."""
-    value = (raw[last] & 0x7F).astype(np.int64)
-    for k in (1, 2, 3):
-        more = np.flatnonzero(last - begin >= k)
+    length = last - begin
+    value = (raw.take(last) & 0x7F).astype(np.int64)
+    value += ((raw.take(last - 1) & 0x7F) * (length > 0)).astype(np.int64) << 7
+    for k in (2, 3):
+        more = np.flatnonzero(length >= k)
         if not len(more):
             break
         value[more] += (raw[last[more] - k] & 0x7F).astype(np.int64) << (7 * k)

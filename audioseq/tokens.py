@@ -104,10 +104,11 @@ class EventTokenizer(Tokenizer):
         step = np.concatenate([kept.end[~is_drum], kept.start])
         token = np.concatenate([off, on])
         begins = np.concatenate([np.zeros(len(off), bool), np.ones(len(on), bool)])
-        order = np.lexsort((token, begins, step))
+        order = np.argsort((step * 2 + begins) * 2**10 + token)
         step, token, begins = step[order], token[order], begins[order]
 
-        wait = np.diff(step, prepend=0)
+        wait = step.copy()
+        wait[1:] -= step[:-1]
         shifts = -(-wait // self.max_shift)
         louder = np.zeros(len(token), np.int64)
         if self.velocity_bins:

@@ -33,6 +33,7 @@ import numpy as np
 import pretty_midi
 
 from audioseq.midi import find_midi, load_midi, read_score
+from audioseq.pieces import encode_file
 from audioseq.scores import Score, as_score
 from audioseq.tokens import BeatTokenizer, EventTokenizer
 
@@ -49,7 +50,7 @@ def contestants() -> dict[str, Callable[[Path], Any]]:
         "pretty_midi, read": lambda path: pretty_midi.PrettyMIDI(str(path)),
         "audioseq, read": read_score,
         "audioseq, load_midi": load_midi,
-        "audioseq, files to event tokens": lambda path: tokenizer.encode(read_score(path, sustain="fold")),
+        "audioseq, files to event tokens": lambda path: encode_file(path, tokenizer),
     }
     if importlib.util.find_spec("symusic"):
         import symusic
