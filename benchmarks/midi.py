@@ -2,10 +2,9 @@
 
 Prints
 
-- the time from files to event tokens, as `encode_folder` does it with one worker but without its cache, against the
-  time that pretty_midi takes to read the same files: CPU time, in turn, file by file blocks in another order each
-  round, the ratio in each round and its median. symusic and note-seq take turns too where they are installed
-  (note-seq: `midi_file_to_note_sequence` alone);
+- the time from files to event tokens (`encode_file`) against the time that pretty_midi takes to read the same files:
+  CPU time, in turns, in another order each round; the ratio of each round, its median and its lowest. symusic and
+  note-seq take turns too where they are installed, reading alone;
 - the difference in milliseconds between the onsets of the notes and those of the decoded tokens;
 - with every file: whether its notes are those that pretty_midi reads, to the last bit of their times, and those that
   symusic reads, to the tick.
