@@ -14,6 +14,10 @@ __version__ = "0.1.0"
 _ROOMS = {
     "audio": ["AudioError", "AudioInfo", "info", "load", "resample", "save", "stream"],
     "features": ["MFCC", "PCEN", "Chain", "Delta", "LogMel", "Mel", "Spectrogram"],
+    "midi": ["MidiError", "load_midi", "save_midi"],
+    "tokens": ["BeatTokenizer", "EventTokenizer", "MelodyTokenizer"],
+    "rolls": ["piano_roll"],
+    "pieces": ["encode_folder"],
     "splits": ["DatasetError", "GroupSplit", "HashSplit", "ListSplit"],
     "datasets": ["word_folder"],
     "layers": ["FeatureLayer"],
@@ -27,7 +31,7 @@ _ROOMS = {
     "monitor": ["GradientMonitor"],
 }
 _HOME = {name: room for room, names in _ROOMS.items() for name in names}
-_SUBMODULES = [*_ROOMS, "augment", "corpora", "plots", "tasks", "training"]
+_SUBMODULES = [*_ROOMS, "augment", "corpora", "plots", "scores", "tasks", "training"]
 
 __all__ = ["__version__", *_HOME]
 
