@@ -62,7 +62,7 @@ def train(config: Config, out: Path, *, resume: bool, overwrite: bool, strict: b
     cli.load_tensorflow()
     import keras
 
-    from audioseq import augment, files, models, plots, runs, training
+    from audioseq import GradientMonitor, augment, files, models, plots, runs, training
     from audioseq.datasets import word_folder
     from audioseq.evaluation import evaluate_predictions
     from audioseq.splits import GroupSplit
@@ -116,7 +116,10 @@ def train(config: Config, out: Path, *, resume: bool, overwrite: bool, strict: b
         epochs=config.epochs, batch_size=config.batch_size, learning_rate=config.learning_rate, seed=config.seed
     )
     begun = resume and (out / training.CHECKPOINT).is_file()  # else it was killed in its first epoch
-    fitted = training.fit(trained, clips, check, how, out=out, resume=begun, verbose=1 if sys.stdout.isatty() else 2)
+    # how far gradients reach back, and whether they explode, goes into history.csv
+    watch = [] if config.network == "feed_forward" else [GradientMonitor(classifier, check.float_samples(0))]
+    verbose = 1 if sys.stdout.isatty() else 2
+    fitted = training.fit(trained, clips, check, how, out=out, resume=begun, callbacks=watch, verbose=verbose)
     if fitted.best_epoch < 0:
         print(f"interrupted before the first epoch ended; nothing was learnt yet. {again(out, config)}")
         return cli.INTERRUPTED
