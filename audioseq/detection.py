@@ -246,7 +246,7 @@ def tune_thresholds(
     streams: Iterable[tuple[str | os.PathLike[str] | np.ndarray, Sequence[Event]]],
     *,
     false_alarms_per_hour: float = 0.5,
-    lowest: float = 0.3,
+    lowest: float = 0.5,
     refractory: float = 0.5,
     smoothing: float = 0.6,
 ) -> dict[str, float]:
@@ -281,7 +281,7 @@ def tune_on_scores(
     streams: Iterable[tuple[np.ndarray, Sequence[Event], float]],
     *,
     false_alarms_per_hour: float = 0.5,
-    lowest: float = 0.3,
+    lowest: float = 0.5,
     refractory: float = 0.5,
     smoothing: float = 0.6,
 ) -> dict[str, float]:
@@ -326,8 +326,8 @@ def tune_on_scores(
 
 
 def _above(score: float) -> float:
-    """The least threshold that `score` does not pass."""
-    return min(1.0, float(np.nextafter(score, 2.0)))
+    """A threshold that `score` does not pass, nor with the 1e-5 by which blocks may differ."""
+    return min(1.0, score + 1e-5)
 
 
 def _spend(found: Mapping[str, list[tuple[float, bool]]], allowed: int, lowest: float) -> dict[str, float]:

@@ -155,7 +155,7 @@ class StreamingGraph(Graph):
         shapes["state_window"] = (self.stream.steps.window - 1, self.stream.steps.channels)
         self.shapes = shapes
         self.carry = {f"{name}_next": name for name in shapes}
-        self.silence = -(-2 * model.n_samples // self.block) * self.block
+        self.silence = self.stream.silence
         self.warm_up = self.silence // self.block
         # the first frame begins `tail` samples early, the stream's half a frame if centred: so many zeros are between
         self.lead = (self.tail - (front.n_fft // 2 if front.center else 0)) % front.hop

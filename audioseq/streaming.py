@@ -65,7 +65,7 @@ class Steps:
         hop: states to a score.
         window: states that a score hears.
         channels: numbers in a state.
-        early: whether a state sees the first frame of its stride alone, and so is there before the others.
+        sees: frames of its group after which a score's last state is there.
         why: why the network is not causal; empty: it is.
     """
 
@@ -76,7 +76,7 @@ class Steps:
     hop: int
     window: int
     channels: int
-    early: bool = False
+    sees: int
     why: str = ""
 
 
@@ -92,6 +92,8 @@ class Streaming:
         why: why it is not causal.
         hop: seconds between scores.
         latency: seconds from the middle of a score's last frame to the sample that completes it.
+        silence: samples of digital silence before the first.
+        first: seconds from the first sample to the middle of the first score's last frame.
     """
 
     def __init__(self, model: SequenceClassifier) -> None:
@@ -102,17 +104,32 @@ class Streaming:
         front = model.feature.front_end()
         self.group = self.steps.stride * self.steps.hop  # frames to a score
         self.hop = self.group * front.hop / model.sr
-        # an early state waits for its group's last frame, though it sees the first alone
-        waits = (self.group - 1 if self.steps.early else 0) + self.frames_of.ahead
+        # a score waits for its group's last frame, though its state may see only the first
+        waits = self.group - self.steps.sees + self.frames_of.ahead
         self.latency = (waits * front.hop + front.n_fft // 2) / model.sr
+        # two clips' worth, in whole scores
+        samples = self.group * front.hop
+        self.silence = -(-2 * model.n_samples // samples) * samples
+        padding = front.n_fft // 2 if front.center else 0
+        silent = (1 + (self.silence + padding - front.n_fft) // front.hop - self.frames_of.ahead) // self.group
+        # frame f is centred on sample f * hop, or begins there; a score ends with the last frame that its state sees
+        ahead = (self.steps.sees - 1) * front.hop + (0 if front.center else front.n_fft // 2)
+        self.first = (silent * samples + ahead - self.silence) / model.sr
 
     def initial_state(self) -> StreamState:
         """The state after two clips' worth of digital silence, of which nothing older is remembered."""
-        return self._silence[0]
+        frames = self.frames_of.initial_state()
+        empty = StreamState(
+            frames=frames,
+            pending=np.empty((0, self.model.feature.n_features), np.float32),
+            rows=tuple(np.zeros(shape, np.float32) for shape in self.steps.rows),
+            window=np.zeros((self.steps.window - 1, self.steps.channels), np.float32),
+        )
+        return self(np.zeros(self.silence, np.float32), empty)[1]
 
     def times(self, n: int, first: int = 0) -> np.ndarray:
-        """Seconds from the stream's first sample to the middle of the last frame of `n` scores from `first` on."""
-        return self._silence[1] + (first + np.arange(n)) * self.hop
+        """Seconds from the first sample to the middle of the last frame heard, of each of `n` scores from `first` on."""
+        return self.first + (first + np.arange(n)) * self.hop
 
     def __call__(self, block: np.ndarray, state: StreamState) -> tuple[np.ndarray, StreamState]:
         """The scores that a block completes.
@@ -134,7 +151,7 @@ class Streaming:
         """The scores that only the end of the stream completes, ``(scores, classes)``."""
         frames = self.frames_of.finish(state.frames)
         short = -(len(state.pending) + len(frames)) % self.group
-        if self.steps.early:
+        if short and self.group - short >= self.steps.sees:  # what is missing, its state would not see
             frames = np.concatenate([frames, np.zeros((short, frames.shape[1]), np.float32)])
         return self._advance(frames, state.frames, state)[0]
 
@@ -153,22 +170,6 @@ class Streaming:
         return np.concatenate(parts), StreamState(carried, frames[whole:].copy(), kept, window)
 
     @functools.cached_property
-    def _silence(self) -> tuple[StreamState, float]:
-        steps, front = self.steps, self.model.feature.front_end()
-        state = StreamState(
-            frames=self.frames_of.initial_state(),
-            pending=np.empty((0, self.model.feature.n_features), np.float32),
-            rows=tuple(np.zeros(shape, np.float32) for shape in steps.rows),
-            window=np.zeros((steps.window - 1, steps.channels), np.float32),
-        )
-        samples = self.group * front.hop
-        n = -(-2 * self.model.n_samples // samples) * samples
-        scores, state = self(np.zeros(n, np.float32), state)
-        # frame f is centred on sample f * hop, or begins there; score i ends with its group's first frame or its last
-        ahead = (0 if self.steps.early else self.group - 1) * front.hop + (0 if front.center else front.n_fft // 2)
-        return state, (len(scores) * samples + ahead - n) / self.model.sr
-
-    @functools.cached_property
     def _graph(self) -> Callable[..., Any]:
         graph = functools.partial(step, self.model, self.steps)
         if keras.backend.backend() != "tensorflow":
@@ -184,11 +185,12 @@ class Streaming:
         return tf.function(graph, input_signature=[spec(shape) for shape in shapes])
 
 
-def step(model: SequenceClassifier, steps: Steps, frames: Any, window: Any, *rows: Any) -> tuple[Any, ...]:
+def step(model: SequenceClassifier, steps: Steps, frames: Any, window: Any, *before: Any) -> tuple[Any, ...]:
     """Frames ``(1, time, features)`` and state to probabilities ``(scores, classes)`` and state, on ``keras.ops``."""
     x = model.normalization(frames)
+    rows = list(before)
     if steps.local is not None:
-        x, *rows = steps.local([x, *rows], training=False)
+        x, *rows = _outputs(steps.local, [x, *rows])
     seen = ops.concatenate([window, x], axis=1)  # (1, window - 1 + states, channels)
     ends = ops.arange(steps.hop - 1, ops.shape(x)[1], steps.hop, dtype="int32")
     index = ends[:, None] + np.arange(steps.window, dtype=np.int32)[None, :]  # (scores, window)
@@ -197,11 +199,16 @@ def step(model: SequenceClassifier, steps: Steps, frames: Any, window: Any, *row
     return scores, seen[:, ops.shape(x)[1] :], *rows
 
 
+def _outputs(local: keras.Model, inputs: list[Any]) -> list[Any]:
+    outputs = local(inputs, training=False)
+    return outputs if isinstance(outputs, list) else [outputs]  # Keras hands a single one over by itself
+
+
 def steps_of(model: SequenceClassifier) -> Steps:
     """Take the classifier's network apart, and prove on noise that its parts give what the whole gives."""
     network, n_features = model.network, model.feature.n_features
     n_frames = int(model.feature.n_frames(model.n_samples))
-    whole = Steps(None, (), network, 1, TIME_STRIDE, n_frames, n_features)
+    whole = Steps(None, (), network, 1, TIME_STRIDE, n_frames, n_features, TIME_STRIDE)
     recurrent = next((x for x in network.layers if isinstance(x, (layers.RNN, layers.Bidirectional))), None)
     if recurrent is None:
         return _because(whole, f"{network.name} has no recurrent layer")
@@ -232,13 +239,13 @@ def _apart(network: keras.Model, states: Any, n_frames: int, n_features: int) ->
     state = [ops.zeros((1, *shape)) for shape in rows]
     parts = []
     for begin, end in ((0, stride), (stride, 4 * stride), (4 * stride, 12 * stride)):
-        part, *state = carried([ops.convert_to_tensor(noise[:, begin:end]), *state], training=False)
+        part, *state = _outputs(carried, [ops.convert_to_tensor(noise[:, begin:end]), *state])
         parts.append(ops.convert_to_numpy(part))
     got = np.concatenate(parts, axis=1)
     if got.shape != expected.shape or not np.allclose(got, expected, atol=1e-4 * max(1.0, np.abs(expected).max())):
-        raise StreamError("a layer hears more than what came before")
-    early = count(12 * stride + 1) > count(12 * stride)
-    return Steps(carried, tuple(rows), rest, stride, 1, count(n_frames), int(states.shape[-1]), early)
+        raise StreamError("a layer carries its past by itself, or hears later frames")
+    sees = next(n for n in range(1, stride + 1) if count(12 * stride + n) > count(12 * stride))
+    return Steps(carried, tuple(rows), rest, stride, 1, count(n_frames), int(states.shape[-1]), sees)
 
 
 def _because(whole: Steps, why: str) -> Steps:
