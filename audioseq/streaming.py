@@ -128,7 +128,7 @@ class Streaming:
         return self(np.zeros(self.silence, np.float32), empty)[1]
 
     def times(self, n: int, first: int = 0) -> np.ndarray:
-        """Seconds from the first sample to the middle of the last frame heard, of each of `n` scores from `first` on."""
+        """Seconds from the first sample to the middle of the last frame heard, for `n` scores from `first` on."""
         return self.first + (first + np.arange(n)) * self.hop
 
     def __call__(self, block: np.ndarray, state: StreamState) -> tuple[np.ndarray, StreamState]:

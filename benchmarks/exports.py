@@ -2,8 +2,8 @@
 
     python benchmarks/exports.py --model RUN/model.keras --data DIR [--unknown bed cat happy] [--clips 200]
 
-Clips are the validation clips of the folder: the first `--clips` in a drawn order for the float formats, all for int8.
-Streams are the first 24 of them, one after another. One core.
+Clips are the validation clips of the folder: the first `--clips` in a drawn order, for streams one after another; all of
+them for int8. One core.
 """
 
 from __future__ import annotations
@@ -60,7 +60,7 @@ def main() -> None:
     print("| --- | --- | --- | --- | --- | --- |")
     with tempfile.TemporaryDirectory() as out:
         for kind, streaming, int8 in FORMATS:
-            n = 24 if streaming else len(clips) if int8 else args.clips
+            n = len(clips) if int8 and not streaming else args.clips
             report = aq.export(
                 model, out, format=kind, streaming=streaming, int8=int8, clips=clips[:n], labels=labels[:n]
             )
