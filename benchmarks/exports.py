@@ -2,8 +2,8 @@
 
     python benchmarks/exports.py --model RUN/model.keras --data DIR [--unknown bed cat happy] [--clips 200]
 
-Clips are the validation clips of the folder: the first `--clips` in a drawn order, for streams one after another; all of
-them for int8. One core.
+Clips are the validation clips of the folder: the first `--clips` in a drawn order, for streams one after another; for
+int8 all of them. One core.
 """
 
 from __future__ import annotations
