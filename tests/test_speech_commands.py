@@ -7,6 +7,7 @@ import json
 import shutil
 import subprocess
 import sys
+import types
 from pathlib import Path
 
 import numpy as np
@@ -307,3 +308,31 @@ def test_export_in_int8_needs_recordings(trained, recipe, tmp_path, capsys):
     assert cli.run(recipe.parser(), arguments) == 2
     assert "give their folder as --data DIR" in capsys.readouterr().err
     assert not (tmp_path / "phone").exists()
+
+
+def test_listen_hears_words_at_a_microphone(trained, meeting, recipe, monkeypatch, capsys):
+    y, _ = soundfile.read(meeting, dtype="float32")
+
+    class InputStream:
+        """A device that hands over the meeting, then nothing."""
+
+        def __init__(self, **options):
+            assert options["samplerate"] == SR
+            self.callback, self.n = options["callback"], options["blocksize"]
+
+        def __enter__(self):
+            for begin in range(0, len(y), self.n):
+                self.callback(y[begin : begin + self.n, None], self.n, None, None)
+
+        def __exit__(self, *_):
+            pass
+
+    device = types.ModuleType("sounddevice")
+    device.InputStream, device.PortAudioError = InputStream, OSError
+    monkeypatch.setitem(sys.modules, "sounddevice", device)
+    monkeypatch.setattr("audioseq.microphone.WAIT", 0.1)
+    arguments = ["listen", "--model", str(trained / "model.keras"), "--threshold", "0.3", "--json"]
+    assert cli.run(recipe.parser(), arguments) == 1  # it fell silent
+    said = capsys.readouterr()
+    assert [json.loads(line)["label"] for line in said.out.splitlines()] == ["low", "high"]
+    assert "the microphone gave nothing for 0.1 s" in said.err
