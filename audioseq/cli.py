@@ -12,7 +12,7 @@ import os
 import sys
 from collections.abc import Callable, Sequence
 
-__all__ = ["load_tensorflow", "positive_int", "run"]
+__all__ = ["load_tensorflow", "not_negative", "positive_int", "run"]
 
 DONE, FAILED, USAGE, INTERRUPTED = 0, 1, 2, 130
 
@@ -84,4 +84,15 @@ def positive_int(text: str) -> int:
         value = 0
     if value < 1:
         raise argparse.ArgumentTypeError(f"a whole number above 0. Received: {text!r}")
+    return value
+
+
+def not_negative(text: str) -> float:
+    """An argument that is a number, 0 or above."""
+    try:
+        value = float(text)
+    except ValueError:
+        value = -1.0
+    if not 0 <= value < float("inf"):
+        raise argparse.ArgumentTypeError(f"a number, 0 or above. Received: {text!r}")
     return value

@@ -223,7 +223,8 @@ def again(out: Path, config: Config) -> str:
     words += ["--unknown", *config.unknown] if config.unknown else []
     words += ["--test-speakers", *config.test_speakers] if config.test_speakers else []
     words += ["--epochs", str(config.epochs), "--batch-size", str(config.batch_size)]
-    words += ["--learning-rate", str(config.learning_rate), "--seed", str(config.seed), "--resume"]
+    words += ["--learning-rate", str(config.learning_rate), "--colour", str(config.colour)]
+    words += ["--seed", str(config.seed), "--resume"]
     return f"Go on with:\n\n  python recipes/speech_commands.py {' '.join(words)}\n"
 
 
@@ -246,6 +247,7 @@ def train_command(args: argparse.Namespace) -> int:
         seed=args.seed,
         batch_size=args.batch_size,
         learning_rate=args.learning_rate,
+        colour=args.colour,
         test_speakers=tuple(args.test_speakers),
     )
     return train(config, Path(args.out), resume=args.resume, overwrite=args.overwrite, strict=args.strict)
@@ -420,6 +422,9 @@ def parser() -> argparse.ArgumentParser:
     learn.add_argument("--epochs", type=cli.positive_int, default=defaults["epochs"], metavar="N")
     learn.add_argument("--batch-size", type=cli.positive_int, default=defaults["batch_size"], metavar="N")
     learn.add_argument("--learning-rate", type=float, default=defaults["learning_rate"], metavar="X")
+    learn.add_argument(
+        "--colour", type=cli.not_negative, default=defaults["colour"], metavar="X", help="FilterAugment; 0: none"
+    )
     learn.add_argument("--seed", type=int, default=defaults["seed"], metavar="N")
     learn.add_argument("--test-speakers", nargs="+", default=[], metavar="SPEAKER", help="kept for the test")
     learn.add_argument("--resume", action="store_true", help="go on with the run in RUN")

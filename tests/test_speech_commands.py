@@ -336,3 +336,11 @@ def test_listen_hears_words_at_a_microphone(trained, meeting, recipe, monkeypatc
     said = capsys.readouterr()
     assert [json.loads(line)["label"] for line in said.out.splitlines()] == ["low", "high"]
     assert "the microphone gave nothing for 0.1 s" in said.err
+
+
+@pytest.mark.parametrize("value", ["-1", "nan", "inf", "much"])
+def test_a_colour_below_zero_is_wrong_usage(recipe, value, capsys):
+    with pytest.raises(SystemExit) as caught:
+        cli.run(recipe.parser(), ["train", "--data", "x", "--out", "y", "--colour", value])
+    assert caught.value.code == 2
+    assert f"a number, 0 or above. Received: '{value}'" in capsys.readouterr().err
