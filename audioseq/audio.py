@@ -27,7 +27,7 @@ import numpy as np
 import soundfile
 import soxr
 
-from audioseq.files import atomic_path
+from audioseq.files import FileError, atomic_path, find_files
 
 __all__ = ["AudioError", "AudioInfo", "find_audio", "fit_length", "info", "load", "resample", "save", "stream"]
 
@@ -72,22 +72,8 @@ AUDIO_SUFFIXES = frozenset(
 INTEGER_BITS = {"PCM_S8": 8, "PCM_U8": 8, "PCM_16": 16, "PCM_24": 24, "PCM_32": 32}
 
 
-class AudioError(ValueError):
-    """A file that cannot be used, and why.
-
-    Attributes:
-        path: The file, as it was given.
-        reason: What is wrong with it, in words.
-    """
-
-    def __init__(self, path: str | os.PathLike[str], reason: str):
-        super().__init__(path, reason)  # both, so that the error survives a trip between processes
-        self.path = os.fsdecode(path)
-        self.reason = reason
-
-    def __str__(self) -> str:
-        # a file name that is not UTF-8 must not break the line that reports it
-        return f"{self.path}: {self.reason}".encode("utf-8", "backslashreplace").decode("utf-8")
+class AudioError(FileError):
+    """An audio file that cannot be used, and why: `path` and `reason`."""
 
 
 @dataclass(frozen=True)
@@ -314,15 +300,7 @@ def find_audio(folder: str | os.PathLike[str], *, recursive: bool = True) -> lis
     def refuse(error: OSError) -> None:
         raise error
 
-    found = []
-    for place, folders, files in os.walk(folder, onerror=refuse):
-        folders[:] = [name for name in folders if recursive and not name.startswith(".")]
-        found += [
-            Path(place, name)
-            for name in files
-            if not name.startswith(".") and os.path.splitext(name)[1].lower() in AUDIO_SUFFIXES
-        ]
-    return sorted(found)
+    return find_files(folder, AUDIO_SUFFIXES, recursive=recursive, onerror=refuse)
 
 
 def resample(y: np.ndarray, sr: int, wished: int) -> np.ndarray:

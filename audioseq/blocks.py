@@ -112,4 +112,4 @@ def _carried(step: Step, frames: np.ndarray, memory: Any, last: bool) -> tuple[n
     else:
         out = np.empty((0, frames.shape[1] * len(step.orders)), np.float32)
     drop = max(0, min(len(seen) - width, ready - half))
-    return out, (seen[drop:], ready - drop)
+    return out, (seen[drop:].copy(), ready - drop)

@@ -20,7 +20,7 @@ from audioseq.blocks import check_block
 from audioseq.models import SequenceClassifier
 from audioseq.streaming import StreamError, Streaming
 
-__all__ = ["Detector", "Event", "Match", "match_events", "tune_on_scores", "tune_thresholds"]
+__all__ = ["Detector", "Event", "Match", "match_events", "scores_of", "tune_on_scores", "tune_thresholds"]
 
 FALLING = 0.12  # seconds without a new peak after which a word is told
 HALF_WORD = 0.25  # seconds: half of a spoken command
@@ -269,7 +269,7 @@ def tune_thresholds(
 
     def scored() -> Iterator[tuple[np.ndarray, Sequence[Event], float]]:
         for sound, said in streams:
-            scores, samples = _scores_of(stream, sound)
+            scores, samples = scores_of(stream, sound)
             yield scores, said, samples / stream.model.sr
 
     options = {"lowest": lowest, "refractory": refractory, "smoothing": smoothing}
@@ -351,7 +351,7 @@ def _spend(found: Mapping[str, list[tuple[float, bool]]], allowed: int, lowest: 
     return {name: choices[taken[name]][0] for name, choices in candidates.items()}
 
 
-def _scores_of(stream: Streaming, sound: str | os.PathLike[str] | np.ndarray) -> tuple[np.ndarray, int]:
+def scores_of(stream: Streaming, sound: str | os.PathLike[str] | np.ndarray) -> tuple[np.ndarray, int]:
     """All scores of a file or of samples, and its length in samples."""
     from audioseq import audio
 

@@ -1,4 +1,4 @@
-"""Writing files so that they are whole or absent.
+"""What every kind of file shares: an error with a name, a folder's list, and writing whole or not at all.
 
 Every file that audioseq writes goes beside its place under a temporary name, is flushed to the disk and then
 renamed over the old one. A process that is killed, or a disk that fills up, leaves the old file as it was.
@@ -9,12 +9,58 @@ from __future__ import annotations
 import json
 import os
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-__all__ = ["atomic_path", "write_json", "write_text"]
+__all__ = ["FileError", "atomic_path", "find_files", "write_json", "write_text"]
+
+
+class FileError(ValueError):
+    """A file that cannot be used, and why.
+
+    Attributes:
+        path: The file, as it was given.
+        reason: What is wrong with it, in words.
+    """
+
+    def __init__(self, path: str | os.PathLike[str], reason: str):
+        super().__init__(path, reason)  # both, so that the error survives a trip between processes
+        self.path = os.fsdecode(path)
+        self.reason = reason
+
+    def __str__(self) -> str:
+        # a file name that is not UTF-8 must not break the line that reports it
+        return f"{self.path}: {self.reason}".encode("utf-8", "backslashreplace").decode("utf-8")
+
+
+def find_files(
+    folder: str | os.PathLike[str],
+    suffixes: Collection[str],
+    *,
+    recursive: bool = True,
+    onerror: Callable[[OSError], None] | None = None,
+) -> list[Path]:
+    """Files in a folder by their suffix, sorted.
+
+    Hidden files and folders (a leading ".") are left out, links to folders are not followed, and nothing is opened.
+
+    Args:
+        folder: where to look; every path begins with it.
+        suffixes: in lower case, with the dot.
+        recursive: look in its folders too.
+        onerror: called with the error of a folder that cannot be read; None: it is passed over.
+    """
+    found = []
+    for place, folders, files in os.walk(folder, onerror=onerror):
+        folders[:] = [name for name in folders if recursive and not name.startswith(".")]
+        found += [
+            Path(place, name)
+            for name in files
+            if not name.startswith(".") and os.path.splitext(name)[1].lower() in suffixes
+        ]
+    return sorted(found)
 
 
 @contextmanager

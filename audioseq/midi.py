@@ -25,7 +25,7 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
-from audioseq.files import atomic_path
+from audioseq.files import atomic_path, find_files
 from audioseq.reading import read_score
 from audioseq.scores import as_pretty_midi
 from audioseq.smf import Limits, MidiError
@@ -110,12 +110,4 @@ def find_midi(folder: str | os.PathLike[str], *, recursive: bool = True) -> list
     folder = os.fsdecode(folder)
     if not os.path.isdir(folder):
         raise MidiError(folder, "is a file, not a folder" if os.path.exists(folder) else "there is no such folder")
-    found = []
-    for place, folders, files in os.walk(folder):
-        folders[:] = [name for name in folders if recursive and not name.startswith(".")]
-        found += [
-            Path(place, name)
-            for name in files
-            if not name.startswith(".") and os.path.splitext(name)[1].lower() in MIDI_SUFFIXES
-        ]
-    return sorted(found)
+    return find_files(folder, MIDI_SUFFIXES, recursive=recursive)

@@ -20,6 +20,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from audioseq.files import FileError
+
 __all__ = ["Events", "Limits", "MidiError", "events_of", "read_bytes"]
 
 NOTE_OFF, NOTE_ON, KEY_PRESSURE, CONTROL, PROGRAM, CHANNEL_PRESSURE, BEND = range(0x80, 0xF0, 0x10)
@@ -43,22 +45,8 @@ def _data_bytes() -> np.ndarray:
 DATA_BYTES = _data_bytes()
 
 
-class MidiError(ValueError):
-    """A MIDI file that cannot be used, and why.
-
-    Attributes:
-        path: The file, as it was given.
-        reason: What is wrong with it, in words.
-    """
-
-    def __init__(self, path: str | os.PathLike[str], reason: str):
-        super().__init__(path, reason)  # both, so that the error survives a trip between processes
-        self.path = os.fsdecode(path)
-        self.reason = reason
-
-    def __str__(self) -> str:
-        # a file name that is not UTF-8 must not break the line that reports it
-        return f"{self.path}: {self.reason}".encode("utf-8", "backslashreplace").decode("utf-8")
+class MidiError(FileError):
+    """A MIDI file that cannot be used, and why: `path` and `reason`."""
 
 
 @dataclass(frozen=True, kw_only=True)

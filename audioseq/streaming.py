@@ -16,7 +16,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import keras
@@ -118,9 +118,8 @@ class Streaming:
 
     def initial_state(self) -> StreamState:
         """The state after two clips' worth of digital silence, of which nothing older is remembered."""
-        frames = self.frames_of.initial_state()
         empty = StreamState(
-            frames=frames,
+            frames=self.frames_of.initial_state(),
             pending=np.empty((0, self.model.feature.n_features), np.float32),
             rows=tuple(np.zeros(shape, np.float32) for shape in self.steps.rows),
             window=np.zeros((self.steps.window - 1, self.steps.channels), np.float32),
@@ -211,17 +210,17 @@ def steps_of(model: SequenceClassifier) -> Steps:
     whole = Steps(None, (), network, 1, TIME_STRIDE, n_frames, n_features, TIME_STRIDE)
     recurrent = next((x for x in network.layers if isinstance(x, (layers.RNN, layers.Bidirectional))), None)
     if recurrent is None:
-        return _because(whole, f"{network.name} has no recurrent layer")
+        return replace(whole, why=f"{network.name} has no recurrent layer")
     states = recurrent.input
     if states is network.input:
-        return _because(whole, f"{network.name} recurs from its first layer on")
+        return replace(whole, why=f"{network.name} recurs from its first layer on")
     try:
         return _apart(network, states, n_frames, n_features)
     except StreamError as error:
         reason = str(error)
     except Exception as error:  # a network may be anything, and Keras raises many kinds
         reason = str(error).strip().split("\n")[0]
-    return _because(whole, f"{network.name} does not come apart before {recurrent.name}: {reason}")
+    return replace(whole, why=f"{network.name} does not come apart before {recurrent.name}: {reason}")
 
 
 def _apart(network: keras.Model, states: Any, n_frames: int, n_features: int) -> Steps:
@@ -246,10 +245,6 @@ def _apart(network: keras.Model, states: Any, n_frames: int, n_features: int) ->
         raise StreamError("a layer carries its past by itself, or hears later frames")
     sees = next(n for n in range(1, stride + 1) if count(12 * stride + n) > count(12 * stride))
     return Steps(carried, tuple(rows), rest, stride, 1, count(n_frames), int(states.shape[-1]), sees)
-
-
-def _because(whole: Steps, why: str) -> Steps:
-    return Steps(**{**vars(whole), "why": why})
 
 
 def _carrying(local: keras.Model) -> tuple[keras.Model, list[tuple[int, ...]]]:

@@ -74,15 +74,6 @@ def make_stream(
     return (y / max(1.0, np.abs(y).max())).astype(np.float32), said
 
 
-def heard(stream: aq.Streaming, y: np.ndarray) -> np.ndarray:
-    """All scores of a stream, ten seconds at a time."""
-    state, parts, block = stream.initial_state(), [], 10 * stream.model.sr
-    for begin in range(0, len(y), block):
-        scores, state = stream(y[begin : begin + block], state)
-        parts.append(scores)
-    return np.concatenate([*parts, stream.finish(state)])
-
-
 def score(detector: detection.Detector, streams: list) -> dict:
     """Counts over streams ``(scores, words said, seconds)``, by word too."""
     total = {"said": 0, "hits": 0, "false_alarms": 0, "hours": 0.0, "delays": [], "middles": []}
@@ -157,7 +148,8 @@ def main() -> None:
             for _ in range(args.copies):
                 noises = [np.array_split(noise, 2)[half] for noise in noise_of]  # each in stretches of its own
                 y, said = make_stream(halves[half], noises, snr, model.sr, rng)
-                streams[half].append((snr, heard(stream, y), said, len(y) / model.sr))
+                scores, _ = detection.scores_of(stream, y)
+                streams[half].append((snr, scores, said, len(y) / model.sr))
                 seconds += len(y) / model.sr
     speed = seconds / (time.perf_counter() - began)
     tuning, testing = streams

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import os
+import subprocess
 import sys
 from pathlib import Path
 from types import ModuleType
@@ -37,16 +38,36 @@ def words(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-@pytest.fixture(scope="session")
-def recipe() -> ModuleType:
-    """The module ``recipes/speech_commands.py``."""
-    spec = importlib.util.spec_from_file_location("speech_commands", ROOT / "recipes" / "speech_commands.py")
+def load_recipe(name: str) -> ModuleType:
+    """A page of ``recipes/`` as a module."""
+    spec = importlib.util.spec_from_file_location(f"{name}_recipe", ROOT / "recipes" / f"{name}.py")
     assert spec is not None
     assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)
     sys.modules[spec.name] = module
     spec.loader.exec_module(module)
     return module
+
+
+def help_of(name: str, *arguments: str) -> str:
+    """What ``--help`` of a recipe prints, in a process of its own that must not load anything heavy for it."""
+    code = (
+        "import runpy, sys\n"
+        f"sys.argv = [{name + '.py'!r}, *{arguments!r}, '--help']\n"
+        f"try: runpy.run_path({str(ROOT / 'recipes' / f'{name}.py')!r}, run_name='__main__')\n"
+        "except SystemExit as stop: assert stop.code == 0\n"
+        "heavy = {'tensorflow', 'keras', 'numpy', 'librosa'} & set(sys.modules)\n"
+        "assert not heavy, heavy"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False, cwd=ROOT)
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+@pytest.fixture(scope="session")
+def recipe() -> ModuleType:
+    """The module ``recipes/speech_commands.py``."""
+    return load_recipe("speech_commands")
 
 
 @pytest.fixture(scope="session")

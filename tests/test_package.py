@@ -22,7 +22,7 @@ FLOORS = {
 # within a floor, who builds on whom
 BESIDE = {
     ("audio", "files"), ("features", "arithmetic"), ("blocks", "arithmetic"), ("blocks", "features"),
-    ("reading", "smf"), ("reading", "scores"),
+    ("smf", "files"), ("reading", "smf"), ("reading", "scores"),
     ("midi", "files"), ("midi", "smf"), ("midi", "scores"), ("midi", "reading"),
     ("grids", "scores"), ("beats", "grids"), ("beats", "scores"), ("tokens", "beats"), ("tokens", "grids"),
     ("tokens", "scores"), ("rolls", "grids"), ("rolls", "scores"), ("pieces", "files"), ("pieces", "smf"),
