@@ -21,7 +21,8 @@ _ROOMS = {
     "splits": ["DatasetError", "GroupSplit", "HashSplit", "ListSplit"],
     "datasets": ["word_folder"],
     "layers": ["FeatureLayer"],
-    "models": ["ModelError", "SequenceClassifier", "load_model"],
+    "classifier": ["SequenceClassifier"],
+    "saving": ["ModelError", "load_model"],
     "evaluation": ["evaluate_folder"],
     "streaming": ["StreamError", "Streaming"],
     "exports": ["ExportError", "ParityError", "export"],
@@ -31,7 +32,7 @@ _ROOMS = {
     "monitor": ["GradientMonitor"],
 }
 _HOME = {name: room for room, names in _ROOMS.items() for name in names}
-_SUBMODULES = [*_ROOMS, "augment", "corpora", "plots", "scores", "tasks", "training"]
+_SUBMODULES = [*_ROOMS, "augment", "corpora", "models", "plots", "scores", "tasks", "trainees", "training"]
 
 __all__ = ["__version__", *_HOME]
 

@@ -17,7 +17,7 @@ import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
 
 from audioseq.blocks import check_block
-from audioseq.models import SequenceClassifier
+from audioseq.classifier import SequenceClassifier
 from audioseq.streaming import StreamError, Streaming
 
 __all__ = ["Detector", "Event", "Match", "match_events", "scores_of", "tune_on_scores", "tune_thresholds"]

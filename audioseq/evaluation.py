@@ -12,8 +12,8 @@ from typing import Any
 import numpy as np
 
 from audioseq import audio
+from audioseq.classifier import SequenceClassifier
 from audioseq.datasets import NOISE_FOLDER, UNKNOWN, Skipped, find_clips
-from audioseq.models import SequenceClassifier
 from audioseq.splits import DatasetError
 
 __all__ = ["Evaluation", "Misheard", "evaluate_folder", "evaluate_predictions", "wilson_interval"]

@@ -26,9 +26,9 @@ import keras
 import numpy as np
 
 from audioseq import runtimes
+from audioseq.classifier import SequenceClassifier
 from audioseq.files import write_json
 from audioseq.graphs import ClipGraph, Graph, StreamingGraph
-from audioseq.models import SequenceClassifier
 
 __all__ = ["ExportError", "ExportReport", "ParityError", "export"]
 

@@ -14,8 +14,8 @@ import numpy as np
 from keras import ops
 
 from audioseq.arithmetic import Matmul, Plan, band_blocks, power_to
+from audioseq.classifier import SequenceClassifier
 from audioseq.features import plan_of
-from audioseq.models import SequenceClassifier
 from audioseq.streaming import StreamError, Streaming, StreamState, step
 
 __all__ = ["ClipGraph", "Graph", "StreamingGraph", "frames_of"]

@@ -24,7 +24,7 @@ import numpy as np
 from keras import ops
 
 from audioseq import jacobians, recurrent
-from audioseq.models import SequenceClassifier
+from audioseq.classifier import SequenceClassifier
 from audioseq.recurrent import Prepared, Reading, RecurrentError
 
 __all__ = ["GradientFlow", "LayerFlow", "MemoryShare", "Saturation", "gradient_flow", "hidden_states", "memory_share"]

@@ -22,7 +22,7 @@ import numpy as np
 from keras import ops
 
 from audioseq import audio
-from audioseq.models import SequenceClassifier
+from audioseq.classifier import SequenceClassifier
 
 __all__ = ["Reading", "Recurrent", "RecurrentError", "read", "recurrent_layers"]
 

@@ -24,7 +24,8 @@ import numpy as np
 from keras import layers, ops
 
 from audioseq.blocks import FrameState, check_block
-from audioseq.models import TIME_STRIDE, SequenceClassifier
+from audioseq.classifier import SequenceClassifier
+from audioseq.models import TIME_STRIDE
 
 __all__ = ["StreamError", "StreamState", "Streaming", "steps_of"]
 

@@ -1,6 +1,6 @@
 """One function over ``model.fit`` that can be killed at any moment and go on with the same bits.
 
-Each epoch draws its clips by ``(seed, epoch)``; the whole state (weights, averages, optimizer, seed generators, best
+Each epoch draws its examples by ``(seed, epoch)``; the whole state (weights, averages, optimizer, seed generators, best
 weights, history) is written after it, whole or not at all. A run that is resumed repeats the epoch that was cut short.
 """
 
@@ -25,11 +25,10 @@ import keras
 import numpy as np
 from keras import ops
 
-from audioseq.datasets import ClipSet
 from audioseq.files import atomic_path, write_text
-from audioseq.models import SequenceClassifier
+from audioseq.trainees import Trainee
 
-__all__ = ["AugmentedClassifier", "Fitted", "Settings", "TrainingError", "device_scope", "feature_statistics", "fit"]
+__all__ = ["Fitted", "Settings", "TrainingError", "device_scope", "fit"]
 
 CHECKPOINT = "checkpoint.npz"
 HISTORY = "history.csv"
@@ -44,15 +43,15 @@ class Settings:
     """How to train.
 
     Attributes:
-        epochs: passes over the training clips.
-        batch_size: clips a step.
+        epochs: passes over the training data.
+        batch_size: examples a step.
         learning_rate: peak of the schedule: linear warm-up over `warmup` of all steps, then a cosine to zero.
         weight_decay: of AdamW (Loshchilov & Hutter 2019, arXiv:1711.05101), for matrices and kernels alone.
         clip_norm: greatest global norm of the gradients; None: any.
         ema: share of all steps over which the weights that are validated and kept are averaged, exponentially; None:
             the weights themselves.
-        patience: epochs without a better validation accuracy after which training stops; None: never.
-        seed: of the order of the clips. Weights and layers take theirs from `keras.utils.set_random_seed`.
+        patience: epochs without a better validation after which training stops; None: never.
+        seed: of the order of the examples. Weights and layers take theirs from `keras.utils.set_random_seed`.
     """
 
     epochs: int = 40
@@ -71,8 +70,8 @@ class Fitted:
     """What `fit` reached.
 
     Attributes:
-        history: one row an epoch: ``epoch, loss, accuracy, val_loss, val_accuracy, learning_rate``, what callbacks
-            added to the logs, ``seconds``.
+        history: one row an epoch: ``epoch, loss``, the metrics, the same with ``val_`` before them, ``learning_rate``,
+            what callbacks added to the logs, ``seconds``.
         best_epoch: the epoch whose weights were kept, from 0.
         interrupted: whether Ctrl-C ended it.
         seconds: that the epochs took.
@@ -84,77 +83,10 @@ class Fitted:
     seconds: float = 0.0
 
 
-class AugmentedClassifier(keras.Model):
-    """A classifier with what happens to its clips in training alone.
-
-    Reads ``{"samples": (batch, samples), "targets": (batch, classes)}``; gives the logits beside the targets, since
-    mixing clips mixes their targets. Its loss is the cross-entropy of the two. It is never saved: the classifier is.
-
-    Args:
-        classifier: what is trained, and saved afterwards.
-        waveform: layers over samples.
-        mixup: an `augment.Mixup`, last before the features.
-        frames: layers over normalised frames.
-        label_smoothing: share of a target that goes to all classes alike (Szegedy et al. 2016, arXiv:1512.00567).
-    """
-
-    def __init__(
-        self,
-        classifier: SequenceClassifier,
-        *,
-        waveform: Sequence[keras.layers.Layer] = (),
-        frames: Sequence[keras.layers.Layer] = (),
-        mixup: keras.layers.Layer | None = None,
-        label_smoothing: float = 0.0,
-        **kwargs: Any,
-    ) -> None:
-        super().__init__(**kwargs)
-        self.classifier = classifier
-        self.waveform, self.frame_layers, self.mixup = list(waveform), list(frames), mixup
-        self.label_smoothing = label_smoothing
-
-    def call(self, inputs: dict[str, Any], training: bool | None = None) -> dict[str, Any]:
-        x, targets = inputs["samples"], inputs["targets"]
-        for layer in self.waveform:
-            x = layer(x, training=training)
-        if self.mixup is not None:
-            x, targets = self.mixup((x, targets), training=training)
-        x = self.classifier.frames(x)
-        for layer in self.frame_layers:
-            x = layer(x, training=training)
-        return {"logits": self.classifier.network(x, training=training), "targets": targets}
-
-    def compute_loss(
-        self, x: Any = None, y: Any = None, y_pred: Any = None, sample_weight: Any = None, training: bool = True
-    ) -> Any:
-        targets = y_pred["targets"]
-        if training:
-            targets = targets * (1.0 - self.label_smoothing) + self.label_smoothing / targets.shape[-1]
-        return super().compute_loss(x, targets, y_pred["logits"], sample_weight, training)
-
-    def compute_metrics(self, x: Any, y: Any, y_pred: Any, sample_weight: Any = None) -> dict[str, Any]:
-        return super().compute_metrics(x, y, y_pred["logits"], sample_weight)
-
-
-def feature_statistics(
-    feature: Any, clips: ClipSet, *, most: int = 2000, seed: int = 0
-) -> tuple[np.ndarray, np.ndarray]:
-    """Mean and variance of each feature over at most `most` training clips, float32 ``(features,)`` each."""
-    index = np.random.default_rng(seed).permutation(len(clips))[:most]
-    total = square = 0.0
-    count = 0
-    for i in np.sort(index):
-        frames = feature(clips.float_samples(i)).astype(np.float64)
-        total, square, count = total + frames.sum(0), square + (frames**2).sum(0), count + len(frames)
-    mean = total / count
-    variance = np.maximum(square / count - mean**2, 1e-6)
-    return np.asarray(mean, np.float32), np.asarray(variance, np.float32)
-
-
 def fit(
-    model: AugmentedClassifier,
-    training: ClipSet,
-    validation: ClipSet,
+    model: Trainee,
+    training: Any,
+    validation: Any,
     settings: Settings,
     *,
     out: str | os.PathLike[str],
@@ -164,18 +96,26 @@ def fit(
 ) -> Fitted:
     """Train; leave the best weights in `model`, and ``checkpoint.npz`` and ``history.csv`` in the folder `out`.
 
+    Args:
+        model: network, loss and validation: an `AugmentedClassifier`, or another `trainees.Trainee`.
+        training, validation: data that `model` can read: for clips a `datasets.ClipSet` each.
+        settings: how.
+        out: the folder.
+        resume: go on from the checkpoint in `out`.
+        callbacks: of Keras.
+        verbose: of `keras.Model.fit`.
+
     Numbers that `callbacks` add to the logs of an epoch become columns of ``history.csv``: `monitor.GradientMonitor`.
 
     Raises:
         TrainingError: when `resume` is asked for without a checkpoint that fits, or the loss is no number.
     """
     out = Path(out)
-    n_classes = len(model.classifier.class_names)
-    steps = training.steps(settings.batch_size)
+    steps = model.steps(training, settings.batch_size)
     if steps < 1:
-        raise TrainingError(f"{len(training)} training clips do not fill one batch of {settings.batch_size}")
+        raise TrainingError(f"{len(training)} training examples do not fill one batch of {settings.batch_size}")
     with _strategy_of(model):
-        model(_pack(training.float_samples(slice(2)), training.labels[:2], n_classes)[0])  # makes all variables
+        model(model.example(training))  # makes all variables
         optimizer = keras.optimizers.AdamW(
             _schedule(settings, steps),
             weight_decay=settings.weight_decay,
@@ -184,11 +124,7 @@ def fit(
             ema_momentum=1.0 - 1.0 / max(1.0, (settings.ema or 1.0) * settings.epochs * steps),
         )
         optimizer.exclude_from_weight_decay([v for v in model.trainable_variables if len(v.shape) < 2])
-        model.compile(
-            optimizer=optimizer,
-            loss=keras.losses.CategoricalCrossentropy(from_logits=True),
-            metrics=[keras.metrics.SparseCategoricalAccuracy(name="accuracy")],
-        )
+        model.compile_with(optimizer)
         optimizer.build(model.trainable_variables)
     keeper = _Keeper(model, validation, settings, out)
     start = keeper.restore() if resume else 0
@@ -196,7 +132,9 @@ def fit(
     if start < settings.epochs and not keeper.exhausted():
         try:
             model.fit(
-                _training_data(training, settings, start, n_classes),
+                model.batches(
+                    training, settings.batch_size, seed=settings.seed, epochs=settings.epochs, start_epoch=start
+                ),
                 initial_epoch=start,
                 epochs=settings.epochs,
                 steps_per_epoch=steps,
@@ -255,26 +193,10 @@ def _schedule(settings: Settings, steps: int) -> Any:
     )
 
 
-def _pack(samples: Any, labels: Any, n_classes: int) -> tuple[dict[str, Any], Any]:
-    return {"samples": samples, "targets": np.eye(n_classes, dtype=np.float32)[labels]}, labels
-
-
-def _training_data(clips: ClipSet, settings: Settings, start: int, n_classes: int) -> Any:
-    if keras.backend.backend() == "tensorflow":
-        import tensorflow as tf
-
-        data = clips.dataset(
-            settings.batch_size, shuffle=True, seed=settings.seed, epochs=settings.epochs, start_epoch=start
-        )
-        return data.map(lambda x, y: ({"samples": x, "targets": tf.one_hot(y, n_classes)}, y))
-    order = clips.order(settings.batch_size, seed=settings.seed, epochs=settings.epochs, start_epoch=start)
-    return (_pack(x, y, n_classes) for x, y in clips.batches(order))
-
-
 class _Keeper(keras.callbacks.Callback):
     """Validates after each epoch, keeps the best weights and writes the state."""
 
-    def __init__(self, model: AugmentedClassifier, validation: ClipSet, settings: Settings, out: Path) -> None:
+    def __init__(self, model: Trainee, validation: Any, settings: Settings, out: Path) -> None:
         super().__init__()
         self.trained, self.validation, self.settings, self.out = model, validation, settings, out
         self.history: list[dict[str, float]] = []
@@ -292,18 +214,19 @@ class _Keeper(keras.callbacks.Callback):
                 f"now {self.settings.learning_rate:g}"
             )
         raw = self._swap_in_averages()
-        loss, accuracy = self._validate()
+        found = self.trained.validate(self.validation, self.settings.batch_size)
+        found = {f"val_{name}": float(value) for name, value in found.items()}
         row = {
             "epoch": epoch,
             "loss": float(logs["loss"]),
-            "accuracy": float(logs["accuracy"]),
-            "val_loss": loss,
-            "val_accuracy": accuracy,
+            **{name: float(value) for name, value in logs.items() if name != "loss"},
+            **found,
             "learning_rate": float(ops.convert_to_numpy(self.trained.optimizer.learning_rate)),
             "seconds": round(time.perf_counter() - self.began, 3),
         }
-        logs.update({"val_loss": loss, "val_accuracy": accuracy})
-        if self.best is None or self._rank(row) > self._rank(self.history[self.best_epoch]):
+        logs.update(found)
+        rank = self.trained.rank
+        if self.best is None or rank(row) > rank(self.history[self.best_epoch]):
             self.best, self.best_epoch = self._weights(), epoch
         if raw is not None:
             for variable, value in zip(self.trained.trainable_variables, raw, strict=True):
@@ -324,10 +247,6 @@ class _Keeper(keras.callbacks.Callback):
         patience = self.settings.patience
         return patience is not None and len(self.history) - 1 - self.best_epoch >= patience
 
-    @staticmethod
-    def _rank(row: dict[str, float]) -> tuple[float, float]:
-        return round(row["val_accuracy"], 6), -row["val_loss"]
-
     def _swap_in_averages(self) -> list[np.ndarray] | None:
         if self.settings.ema is None:
             return None
@@ -339,19 +258,13 @@ class _Keeper(keras.callbacks.Callback):
             variable.assign(np.array(ops.convert_to_numpy(average)))
         return raw
 
-    def _validate(self) -> tuple[float, float]:
-        clips = self.validation
-        x, y = _pack(clips.float_samples(slice(None)), clips.labels, len(clips.class_names))
-        result = self.trained.evaluate(x, y, batch_size=self.settings.batch_size, verbose=0, return_dict=True)
-        return float(result["loss"]), float(result["accuracy"])
-
     def _weights(self) -> list[np.ndarray]:
-        return [np.array(ops.convert_to_numpy(v)) for v in self.trained.classifier.weights]
+        return [np.array(ops.convert_to_numpy(v)) for v in self.trained.kept.weights]
 
     def leave_best(self) -> None:
         """Put the best weights into the classifier."""
         if self.best is not None:
-            self.trained.classifier.set_weights(self.best)
+            self.trained.kept.set_weights(self.best)
 
     def _state(self) -> list[Any]:
         seen = {id(v): v for v in [*self.trained.variables, *self.trained.optimizer.variables]}

@@ -261,7 +261,7 @@ def load_words(config: Config) -> Words:
     import numpy as np
 
     from audioseq import LogMel, word_folder
-    from audioseq.training import feature_statistics
+    from audioseq.trainees import feature_statistics
 
     data = word_folder(ASSETS, unknown=("bed", "cat", "happy"), seed=config.seed)
     feature = LogMel(sr=data.sr, n_fft=512, win_length=480, hop_length=320, n_mels=40)

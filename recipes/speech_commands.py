@@ -63,7 +63,7 @@ def train(config: Config, out: Path, *, resume: bool, overwrite: bool, strict: b
     cli.load_tensorflow()
     import keras
 
-    from audioseq import GradientMonitor, augment, files, models, plots, runs, training
+    from audioseq import GradientMonitor, SequenceClassifier, augment, files, models, plots, runs, trainees, training
     from audioseq.datasets import word_folder
     from audioseq.evaluation import evaluate_predictions
     from audioseq.splits import GroupSplit
@@ -87,10 +87,10 @@ def train(config: Config, out: Path, *, resume: bool, overwrite: bool, strict: b
     # model: features, normalisation from the training clips, network; and what happens in training alone
     keras.utils.set_random_seed(config.seed)
     feature = config.feature(words.sr)
-    mean, variance = training.feature_statistics(feature, clips)
+    mean, variance = trainees.feature_statistics(feature, clips)
     with training.device_scope():
         network = getattr(models, config.network)(feature.n_features, len(words.class_names))
-        classifier = models.SequenceClassifier(
+        classifier = SequenceClassifier(
             feature, network, words.class_names, duration=config.duration, mean=mean, variance=variance
         )
         waveform = [
@@ -100,7 +100,7 @@ def train(config: Config, out: Path, *, resume: bool, overwrite: bool, strict: b
         ]
         if words.noise:
             waveform.append(augment.BackgroundNoise(words.noise, snr=(0.0, 30.0), probability=0.7))
-        trained = training.AugmentedClassifier(
+        trained = trainees.AugmentedClassifier(
             classifier,
             waveform=waveform,
             frames=[

@@ -333,7 +333,7 @@ def tone_model():
     first.set_weights([weights, np.full(2, 10.0, np.float32)])
     second.set_weights([np.eye(2, dtype=np.float32), np.zeros(2, np.float32)])
     last.set_weights([np.array([[2.0, 0, 0], [0, 2.0, 0]], np.float32), np.array([0, 0, 10.0], np.float32)])
-    return models.SequenceClassifier(feature, network, ("low", "high", "_silence_"), duration=0.5)
+    return aq.SequenceClassifier(feature, network, ("low", "high", "_silence_"), duration=0.5)
 
 
 def test_tones_are_found_in_samples():

@@ -69,7 +69,7 @@ def test_a_model_without_unknown_says_which_word_it_lacks(trained, tmp_path, wor
     from audioseq import models
 
     feature = aq.LogMel(sr=8000, n_fft=256, n_mels=20)
-    model = models.SequenceClassifier(feature, models.feed_forward(20, 2), ("high", "low"), duration=0.5)
+    model = aq.SequenceClassifier(feature, models.feed_forward(20, 2), ("high", "low"), duration=0.5)
     assert isinstance(model, keras.Model)
     with pytest.raises(aq.DatasetError, match="no class for the word 'mid'"):
         aq.evaluate_folder(model, words)

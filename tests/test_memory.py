@@ -240,11 +240,11 @@ def test_a_model_without_a_shape_is_refused():
 
 
 @pytest.fixture(scope="module")
-def classifier() -> models.SequenceClassifier:
+def classifier() -> aq.SequenceClassifier:
     keras.utils.set_random_seed(0)
     feature = aq.LogMel(sr=SR, n_fft=256, hop_length=80, n_mels=20)
     net = models.cnn_lstm(20, 3, filters=(4, 4, 4), units=8)
-    return models.SequenceClassifier(feature, net, ["yes", "no", "_silence_"], duration=0.4)
+    return aq.SequenceClassifier(feature, net, ["yes", "no", "_silence_"], duration=0.4)
 
 
 def test_a_classifier_reads_files_and_samples_and_has_seconds(classifier, tmp_path):

@@ -40,7 +40,7 @@ def sound(tmp_path_factory):
     keras.utils.set_random_seed(0)
     feature = aq.LogMel(sr=SR, n_fft=256, hop_length=160, n_mels=10)
     for name, network in (("gru", models.gru(10, 2, units=4)), ("none", models.feed_forward(10, 2, units=4))):
-        models.SequenceClassifier(feature, network, ["yes", "no"], duration=0.3).save(folder / f"{name}.keras")
+        aq.SequenceClassifier(feature, network, ["yes", "no"], duration=0.3).save(folder / f"{name}.keras")
     soundfile.write(folder / "yes.wav", 0.1 * np.random.default_rng(0).standard_normal(SR // 2), SR)
     return folder
 

@@ -29,14 +29,12 @@ NETWORKS = [
 FEATURE = LogMel(sr=8000, n_fft=256, hop_length=80, n_mels=20)
 
 
-def classifier(network=models.cnn_lstm, **kwargs) -> models.SequenceClassifier:
+def classifier(network=models.cnn_lstm, **kwargs) -> aq.SequenceClassifier:
     keras.utils.set_random_seed(1)
     rng = np.random.default_rng(0)
     mean, variance = rng.standard_normal(20) - 30, rng.uniform(1, 50, 20)
     names = ("go", "stop", "_unknown_")
-    return models.SequenceClassifier(
-        FEATURE, network(20, 3, **kwargs), names, duration=0.5, mean=mean, variance=variance
-    )
+    return aq.SequenceClassifier(FEATURE, network(20, 3, **kwargs), names, duration=0.5, mean=mean, variance=variance)
 
 
 @pytest.mark.parametrize("network", NETWORKS)
@@ -90,7 +88,7 @@ def test_a_process_that_knows_nothing_loads_it_with_keras_alone(tmp_path):
     y = np.random.default_rng(2).uniform(-0.5, 0.5, (1, 4000)).astype(np.float32)
     np.save(tmp_path / "y.npy", y)
     code = (
-        "import keras, numpy as np, audioseq.models, sys\n"
+        "import keras, numpy as np, audioseq.classifier, sys\n"
         "model = keras.models.load_model('model.keras')\n"
         "np.save('out.npy', model.predict(np.load('y.npy'), verbose=0))"
     )
@@ -143,11 +141,11 @@ def test_classify_refuses_what_is_no_sound():
 
 def test_the_parts_must_fit():
     with pytest.raises(ValueError, match="each of the 2 class names"):
-        models.SequenceClassifier(FEATURE, models.gru(20, 3), ("a", "b"))
+        aq.SequenceClassifier(FEATURE, models.gru(20, 3), ("a", "b"))
     with pytest.raises(ValueError, match="frames of 20 features"):
-        models.SequenceClassifier(FEATURE, models.gru(21, 2), ("a", "b"))
+        aq.SequenceClassifier(FEATURE, models.gru(21, 2), ("a", "b"))
     with pytest.raises(ValueError, match="go together"):
-        models.SequenceClassifier(FEATURE, models.gru(20, 2), ("a", "b"), mean=np.zeros(20))
+        aq.SequenceClassifier(FEATURE, models.gru(20, 2), ("a", "b"), mean=np.zeros(20))
 
 
 def test_a_full_disk_leaves_the_old_model(tmp_path, monkeypatch):
@@ -199,7 +197,7 @@ class TestWhatIsNoModel:
         inputs = keras.Input((None, 20))
         x = keras.layers.Lambda(lambda x: keras.ops.mean(x, axis=1), output_shape=(20,))(inputs)
         network = keras.Model(inputs, keras.layers.Dense(2)(x))
-        models.SequenceClassifier(FEATURE, network, ("a", "b")).save(tmp_path / "a.keras")
+        aq.SequenceClassifier(FEATURE, network, ("a", "b")).save(tmp_path / "a.keras")
         with pytest.raises(aq.ModelError, match=r"(?i)lambda"):
             aq.load_model(tmp_path / "a.keras")
 

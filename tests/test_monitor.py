@@ -12,7 +12,7 @@ import tensorflow as tf
 from conftest import SR
 
 import audioseq as aq
-from audioseq import models, training
+from audioseq import models, trainees, training
 from audioseq.datasets import word_folder
 from audioseq.splits import GroupSplit
 
@@ -82,7 +82,7 @@ def test_history_has_its_columns_and_a_resumed_run_the_same(words, tmp_path):
     def run(out, epochs, **options):
         keras.utils.set_random_seed(0)
         net = models.gru(10, len(data.class_names), units=6)
-        trained = training.AugmentedClassifier(models.SequenceClassifier(feature, net, data.class_names, duration=0.3))
+        trained = trainees.AugmentedClassifier(aq.SequenceClassifier(feature, net, data.class_names, duration=0.3))
         watch = aq.GradientMonitor(trained.classifier, data.validation.float_samples(0))
 
         class Stop(keras.callbacks.Callback):

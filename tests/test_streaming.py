@@ -61,7 +61,7 @@ def classifier(network=models.cnn_lstm, feature=FEATURE, duration=0.5):
     spread = {"mean": rng.standard_normal(n) - 40, "variance": rng.uniform(200, 400, n)}
     if isinstance(feature, type(FEATURES["gain control"])) and isinstance(feature.stages[-1], PCEN):
         spread = {"mean": rng.uniform(1, 2, n), "variance": rng.uniform(1, 2, n)}
-    return models.SequenceClassifier(feature, network, NAMES, duration=duration, **spread)
+    return aq.SequenceClassifier(feature, network, NAMES, duration=duration, **spread)
 
 
 @functools.cache
@@ -477,7 +477,7 @@ def test_a_network_for_clips_of_one_length_slides_a_window():
 
 
 def test_frames_without_normalisation_stream():
-    model = models.SequenceClassifier(FEATURE, own_network(convolved), NAMES, duration=0.5)
+    model = aq.SequenceClassifier(FEATURE, own_network(convolved), NAMES, duration=0.5)
     assert model.mean is None
     check_own(model, model.streaming(), 2)
 

@@ -17,7 +17,7 @@ import pytest
 from conftest import ROOT, SR
 
 import audioseq as aq
-from audioseq import augment, models, training
+from audioseq import augment, models, trainees, training
 from audioseq.datasets import word_folder
 from audioseq.splits import GroupSplit
 
@@ -29,13 +29,13 @@ def data(words):
     return word_folder(words, duration=0.5, split=GroupSplit(seed=0))
 
 
-def build(data, *, network=models.feed_forward, **kwargs) -> training.AugmentedClassifier:
+def build(data, *, network=models.feed_forward, **kwargs) -> trainees.AugmentedClassifier:
     keras.utils.set_random_seed(0)
-    mean, variance = training.feature_statistics(FEATURE, data.training)
-    classifier = models.SequenceClassifier(
+    mean, variance = trainees.feature_statistics(FEATURE, data.training)
+    classifier = aq.SequenceClassifier(
         FEATURE, network(20, len(data.class_names)), data.class_names, duration=0.5, mean=mean, variance=variance
     )
-    return training.AugmentedClassifier(classifier, **kwargs)
+    return trainees.AugmentedClassifier(classifier, **kwargs)
 
 
 def short(**kwargs) -> training.Settings:
@@ -43,7 +43,7 @@ def short(**kwargs) -> training.Settings:
 
 
 def test_statistics_are_those_of_all_frames_together(data):
-    mean, variance = training.feature_statistics(FEATURE, data.training)
+    mean, variance = trainees.feature_statistics(FEATURE, data.training)
     frames = np.concatenate([FEATURE(data.training.float_samples(i)) for i in range(len(data.training))])
     np.testing.assert_allclose(mean, frames.mean(0), rtol=1e-5)
     np.testing.assert_allclose(variance, frames.var(0), rtol=1e-4)
@@ -51,7 +51,7 @@ def test_statistics_are_those_of_all_frames_together(data):
 
 def test_loss_is_the_cross_entropy_and_smoothing_is_for_training_alone(data):
     model = build(data, label_smoothing=0.1)
-    x, y = training._pack(data.validation.float_samples(slice(None)), data.validation.labels, len(data.class_names))
+    x, y = model.pack(data.validation.float_samples(slice(None)), data.validation.labels)
     model.compile(loss=keras.losses.CategoricalCrossentropy(from_logits=True))
     predicted = model(x)
     logits = keras.ops.convert_to_numpy(predicted["logits"]).astype(np.float64)
@@ -65,7 +65,7 @@ def test_loss_is_the_cross_entropy_and_smoothing_is_for_training_alone(data):
 
 def test_mixed_clips_have_mixed_targets(data):
     model = build(data, mixup=augment.Mixup(1.0, seed=3))
-    x, _ = training._pack(data.training.float_samples(np.arange(8)), np.arange(8) % 4, len(data.class_names))
+    x, _ = model.pack(data.training.float_samples(np.arange(8)), np.arange(8) % 4)
     given = keras.ops.convert_to_numpy(model(x, training=True)["targets"])
     assert ((given > 0).sum(1) == 2).sum() >= 6
     np.testing.assert_allclose(given.sum(1), 1, atol=1e-6)
@@ -121,7 +121,7 @@ def test_a_loss_that_is_no_number_names_the_remedy(data, tmp_path):
 
 
 def test_too_few_clips_for_a_batch(data, tmp_path):
-    with pytest.raises(training.TrainingError, match="do not fill one batch of 4096"):
+    with pytest.raises(training.TrainingError, match="training examples do not fill one batch of 4096"):
         training.fit(build(data), data.training, data.validation, short(batch_size=4096), out=tmp_path)
 
 
@@ -214,7 +214,7 @@ import sys, numpy as np, tensorflow as tf, keras
 tf.config.set_logical_device_configuration(tf.config.list_physical_devices("CPU")[0],
     [tf.config.LogicalDeviceConfiguration()] * 2)
 sys.path[:0] = [{str(ROOT)!r}, {str(ROOT / "tests")!r}]
-from audioseq import models, training
+from audioseq import models, trainees, training
 from audioseq.datasets import word_folder
 from audioseq.splits import GroupSplit
 import test_training as T
