@@ -22,6 +22,8 @@ _ROOMS = {
     "datasets": ["word_folder"],
     "layers": ["FeatureLayer"],
     "classifier": ["SequenceClassifier"],
+    "generator": ["SequenceGenerator"],
+    "generation": ["Options"],
     "saving": ["ModelError", "load_model"],
     "evaluation": ["evaluate_folder"],
     "streaming": ["StreamError", "Streaming"],

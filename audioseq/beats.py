@@ -89,6 +89,9 @@ class BeatTokenizer(Tokenizer):
     low: int = 0
     high: int = 127
 
+    _begins = PITCH
+    _moved = (PITCH,)
+
     def __post_init__(self) -> None:
         rule = "steps_per_beat is a whole number from 1 to 96: 4 for sixteenths, 12 for triplets too"
         require(is_count(self.steps_per_beat, 1, 96), rule, self.steps_per_beat)
@@ -145,6 +148,12 @@ class BeatTokenizer(Tokenizer):
     @property
     def _lowest(self) -> int:
         return 0 if self.parts else self.low
+
+    def pitched(self, tokens: np.ndarray) -> np.ndarray:
+        kind, drums = self._table.kind[tokens], self._n_parts - 1
+        part = np.where(kind == PART, self._table.value[tokens], -1)
+        last = np.maximum.accumulate(np.where(part >= 0, np.arange(len(tokens)), -1))
+        return (kind == PITCH) & ((last < 0) | (part[last] != drums))
 
     def encode(self, notes: Score | pretty_midi.PrettyMIDI) -> np.ndarray:
         """Tokens of a piece, int32 ``(time,)``. Raises ValueError when no note is left to encode."""

@@ -24,6 +24,7 @@ __all__ = ["BOS", "EOS", "PAD", "GridNotes", "Tokenizer", "in_one_voice", "on_gr
 
 SPECIAL = ("pad", "bos", "eos")
 PAD, BOS, EOS = range(3)
+MOST_RESOLUTION = 2**15 - 1  # ticks in a quarter note that a MIDI file can say
 MOST_STEPS = 2**22  # 11.6 hours in steps of 10 ms; more is damage, and would take the memory it claims
 DECODED_VELOCITY = 80  # where the tokens say none
 
@@ -74,12 +75,17 @@ class Tokenizer:
     def encode(self, notes: Score | pretty_midi.PrettyMIDI) -> np.ndarray:
         raise NotImplementedError
 
-    def decode(self, tokens: Any) -> pretty_midi.PrettyMIDI:
+    def decode(
+        self, tokens: Any, *, tempo: float | None = None, meter: tuple[int, int] | None = None
+    ) -> pretty_midi.PrettyMIDI:
         """The piece that tokens describe, whatever they are: what makes no sense is passed over, and what follows
         `eos` is not read.
 
         Args:
             tokens: int ``(time,)``.
+            tempo: of the whole piece, in quarter notes a minute, whatever the tokens say. Where steps are parts of a
+                second, notes keep their times, and the tempo tells where the bars are.
+            meter: of the whole piece, whatever the tokens say.
 
         Returns:
             A `pretty_midi.PrettyMIDI`. Every note ends, after a step or more.
@@ -93,7 +99,49 @@ class Tokenizer:
         end = np.flatnonzero(tokens == EOS)
         tokens = tokens[: end[0]] if len(end) else tokens
         tokens = tokens[(tokens > EOS) & (tokens < self.size)]
-        return as_pretty_midi(self._decode(self._table.kind[tokens].tolist(), self._table.value[tokens].tolist()))
+        score = self._decode(self._table.kind[tokens].tolist(), self._table.value[tokens].tolist())
+        if tempo is not None:
+            score = at_tempo(score, tempo, keep_seconds=self.in_seconds)
+        if meter is not None:
+            score = dataclasses.replace(score, meters=np.array([[0, *meter]], np.int64))
+        return as_pretty_midi(score)
+
+    in_seconds = False  # whether a step is a part of a second; else it is one of a quarter note
+
+    @functools.cached_property
+    def begun_pitch(self) -> np.ndarray:
+        """Of each token the MIDI pitch that it begins, or -1; int ``(size,)``."""
+        begins = self._table.kind == self._begins
+        return np.where(begins, self._table.value + self._lowest, -1)
+
+    def pitched(self, tokens: np.ndarray) -> np.ndarray:
+        """Which tokens name a pitch that a transposition moves, bool ``(time,)``."""
+        return np.isin(self._table.kind[tokens], self._moved)
+
+    def transposable(self, tokens: np.ndarray) -> tuple[int, int]:
+        """Semitones down (0 or less) and up by which the tokens can be transposed within `low` and `high`."""
+        pitch = self._table.value[tokens[self.pitched(tokens)]] + self._lowest
+        return (self.low - int(pitch.min()), self.high - int(pitch.max())) if len(pitch) else (0, 0)
+
+    def transpose(self, tokens: np.ndarray, semitones: int) -> np.ndarray:
+        """Tokens of the same piece, higher by some semitones; drums stay.
+
+        Raises:
+            ValueError: a pitch would leave the tokenizer's range.
+        """
+        least, most = self.transposable(tokens)
+        require(least <= semitones <= most, f"these tokens can be transposed by {least} to {most}", semitones)
+        return tokens + np.where(self.pitched(tokens), semitones, 0).astype(tokens.dtype)
+
+    low: int
+    high: int
+    _begins: int  # kind of the tokens that begin a note of a pitch
+    _moved: tuple[int, ...]  # kinds of the tokens that a transposition moves
+
+    @property
+    def _lowest(self) -> int:
+        """The pitch of a pitch token of value 0."""
+        return self.low
 
     def _decode(self, kinds: list[int], values: list[int]) -> Score:
         raise NotImplementedError
@@ -227,6 +275,27 @@ def score_on_grid(
         end_tick=ticks[1],
     )
     return dataclasses.replace(clock, notes=table)
+
+
+def at_tempo(score: Score, tempo: float, *, keep_seconds: bool) -> Score:
+    """A decoded score at one tempo, in quarter notes a minute: with the notes where they are in the bars, or, where
+    `keep_seconds`, in time.
+    """
+    require(4 <= tempo <= 1000, "tempo is 4 to 1000 quarter notes a minute", tempo)
+    notes, resolution = score.notes.copy(), score.resolution
+    tempos = np.array([[0, 6e7 / tempo]])
+    if keep_seconds:  # as many ticks a second as before, which are whole for every step
+        per_second = 2 * resolution
+        while per_second * 60 / tempo > MOST_RESOLUTION and per_second % 2 == 0:
+            per_second //= 2
+        resolution = max(1, round(per_second * 60 / tempo))
+        tempos = np.array([[0, 1e6 * resolution / per_second]])
+    clock = Score(notes_of(pitch=[]), resolution, instruments=score.instruments, tempos=tempos)
+    if keep_seconds:
+        notes["start_tick"], notes["end_tick"] = clock.ticks(notes["start"]), clock.ticks(notes["end"])
+    notes["start"], notes["end"] = clock.seconds(notes["start_tick"]), clock.seconds(notes["end_tick"])
+    meters = score.meters[:0] if keep_seconds else score.meters
+    return dataclasses.replace(clock, notes=notes, meters=meters)
 
 
 def velocity_bin(velocity: np.ndarray, bins: int) -> np.ndarray:

@@ -1,9 +1,12 @@
-"""Networks from frames to logits, as plain functions.
+"""Networks from frames or tokens to logits, as plain functions.
 
-Every function takes the number of features in a frame and of classes and returns a `keras.Model`,
+For sounds, every function takes the number of features in a frame and of classes and returns a `keras.Model`,
 ``(batch, time, features) -> (batch, classes)``. What they show, in this order: `feed_forward` has no memory; `rnn` has
 one that fades; `lstm` and `gru` have gates that keep it; `cnn_lstm` sees local shape first, and never looks ahead;
 `attention_rnn` hears the whole clip before it answers.
+
+For music, `event_lstm`, `event_gru` and `event_rnn` take the number of tokens and return a `TokenNetwork`,
+``(batch, time) -> (batch, time, tokens)``: what follows each token.
 """
 
 from __future__ import annotations
@@ -14,7 +17,19 @@ from typing import Any
 import keras
 from keras import layers
 
-__all__ = ["TIME_STRIDE", "attention_rnn", "cnn_lstm", "feed_forward", "gru", "lstm", "rnn"]
+__all__ = [
+    "TIME_STRIDE",
+    "TokenNetwork",
+    "attention_rnn",
+    "cnn_lstm",
+    "event_gru",
+    "event_lstm",
+    "event_rnn",
+    "feed_forward",
+    "gru",
+    "lstm",
+    "rnn",
+]
 
 FULL = "float32"  # recurrent states and logits, also under mixed precision: cuDNN's kernels have no bfloat16
 
@@ -134,3 +149,133 @@ def _conv(x: Any, channels: int, size: int, strides: tuple[int, int], causal: bo
     x = layers.ZeroPadding2D(((size - 1, 0) if causal else (half, half), (half, half)))(x)
     x = layers.Conv2D(channels, size, strides=strides, use_bias=False)(x)
     return layers.Activation("relu")(layers.BatchNormalization()(x))
+
+
+def event_lstm(
+    size: int, *, units: Sequence[int] = (256, 256), embedding: int = 128, dropout: float = 0.2, tied: bool = False
+) -> TokenNetwork:
+    """Embedding, layers of LSTM, softmax: Performance RNN (Oore et al. 2018, arXiv:1808.03715).
+
+    Args:
+        size: number of tokens.
+        units: of each layer.
+        embedding: numbers that stand for a token.
+        dropout: between layers, in training.
+        tied: whether the softmax has the embedding's weights (Press & Wolf 2017, arXiv:1608.05859).
+    """
+    recurrent = [layers.LSTM(n, return_sequences=True, dtype=FULL) for n in units]
+    return TokenNetwork(size, recurrent, embedding=embedding, dropout=dropout, tied=tied, name="event_lstm")
+
+
+def event_gru(
+    size: int, *, units: Sequence[int] = (256, 256), embedding: int = 128, dropout: float = 0.2, tied: bool = False
+) -> TokenNetwork:
+    """As `event_lstm`, of gated recurrent units."""
+    recurrent = [layers.GRU(n, return_sequences=True, dtype=FULL) for n in units]
+    return TokenNetwork(size, recurrent, embedding=embedding, dropout=dropout, tied=tied, name="event_gru")
+
+
+def event_rnn(
+    size: int, *, units: Sequence[int] = (256, 256), embedding: int = 128, dropout: float = 0.2, tied: bool = False
+) -> TokenNetwork:
+    """As `event_lstm`, of simple recurrent networks, whose memory fades."""
+    recurrent = [layers.SimpleRNN(n, return_sequences=True, dtype=FULL) for n in units]
+    return TokenNetwork(size, recurrent, embedding=embedding, dropout=dropout, tied=tied, name="event_rnn")
+
+
+@keras.saving.register_keras_serializable("audioseq")
+class TokenNetwork(keras.Model):
+    """Embedding, recurrent layers, softmax; as a whole over sequences, or token by token with its state handed over.
+
+    Args:
+        size: number of tokens.
+        recurrent: `keras.layers.LSTM`, `GRU` or `SimpleRNN`, with ``return_sequences=True``.
+        embedding: numbers that stand for a token.
+        dropout: after the embedding and each layer, in training.
+        tied: whether the softmax has the embedding's weights.
+
+    Input shape:
+        ``(batch, time)``, tokens.
+
+    Output shape:
+        ``(batch, time, size)``, logits of the next token.
+    """
+
+    def __init__(
+        self,
+        size: int,
+        recurrent: Sequence[keras.layers.RNN],
+        *,
+        embedding: int = 128,
+        dropout: float = 0.0,
+        tied: bool = False,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(**kwargs)
+        self.size, self.width, self.rate, self.tied = size, embedding, dropout, tied
+        self.embedding = layers.ReversibleEmbedding(size, embedding) if tied else layers.Embedding(size, embedding)
+        self.recurrent = list(recurrent)
+        self.dropout = layers.Dropout(dropout)
+        # tied: the product with the embedding follows
+        self.head = layers.Dense(embedding) if tied else layers.Dense(size, dtype=FULL)
+        self.build((None, None))
+
+    def build(self, input_shape: Any) -> None:
+        self.embedding.build(input_shape)
+        width = self.width
+        for layer in self.recurrent:
+            layer.build((None, None, width))
+            width = layer.units
+        self.head.build((None, None, width))
+        self.built = True
+
+    def call(self, tokens: Any, training: bool | None = None) -> Any:
+        x = self.dropout(self.embedding(tokens), training=training)
+        for layer in self.recurrent:
+            x = self.dropout(layer(x, training=training), training=training)
+        return self.logits(x)
+
+    def logits(self, x: Any) -> Any:
+        """Logits of what the last recurrent layer says, ``(..., units) -> (..., size)``."""
+        return self.embedding(self.head(x), reverse=True) if self.tied else self.head(x)
+
+    def initial_state(self, batch: Any) -> list[Any]:
+        """Zeros ``(batch, units)``, for an LSTM two of a layer."""
+        return [
+            keras.ops.zeros((batch, layer.units), "float32") for layer in self.recurrent for _ in _state_size(layer)
+        ]
+
+    def step(self, x: Any, states: Sequence[Any]) -> tuple[Any, list[Any]]:
+        """Embedded tokens ``(batch, embedding)`` and the state before them to logits ``(batch, size)`` and the state
+        after them.
+        """
+        left, after = list(states), []
+        for layer in self.recurrent:
+            n = len(_state_size(layer))
+            own, left = left[:n], left[n:]
+            x, own = layer.cell.call(x, own, training=False)
+            after += own if isinstance(own, (list, tuple)) else [own]
+        return self.logits(x), after
+
+    def get_config(self) -> dict[str, Any]:
+        return {
+            **super().get_config(),
+            "size": self.size,
+            "recurrent": [keras.saving.serialize_keras_object(layer) for layer in self.recurrent],
+            "embedding": self.width,
+            "dropout": self.rate,
+            "tied": self.tied,
+        }
+
+    @classmethod
+    def from_config(cls, config: dict[str, Any], custom_objects: Any = None) -> TokenNetwork:
+        config = dict(config)
+        config["recurrent"] = [
+            keras.saving.deserialize_keras_object(layer, custom_objects=custom_objects) for layer in config["recurrent"]
+        ]
+        return cls(**config)
+
+
+def _state_size(layer: keras.layers.RNN) -> list[int]:
+    size = layer.cell.state_size
+    return list(size) if isinstance(size, (list, tuple)) else [size]

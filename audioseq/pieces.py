@@ -93,12 +93,14 @@ def encode_file(
     tokenizer: Tokenizer,
     *,
     sustain: Literal["keep", "fold"] = "fold",
+    stretch: float = 1.0,
     limits: Limits | None = None,
 ) -> np.ndarray:
     """Tokens of a MIDI file, int32 ``(time,)``; arguments and errors are those of `encode_folder` and `load_midi`."""
     limits = limits or Limits()
     events = smf.events_of(smf.read_bytes(path, limits), path, limits)
-    return tokenizer.encode(score_of(events, path, sustain == "fold", limits, controls=False))
+    score = score_of(events, path, sustain == "fold", limits, controls=False)
+    return tokenizer.encode(score if stretch == 1 else score.stretched(stretch))
 
 
 def encode_folder(
@@ -106,6 +108,7 @@ def encode_folder(
     tokenizer: Tokenizer,
     *,
     sustain: Literal["keep", "fold"] = "fold",
+    stretch: float = 1.0,
     limits: Limits | None = None,
     cache: str | os.PathLike[str] | None = None,
     workers: int = 1,
@@ -116,6 +119,7 @@ def encode_folder(
         folder: where to look.
         tokenizer: what writes the tokens.
         sustain: "fold" lets notes sound as long as the pedal holds them, "keep" as long as their keys.
+        stretch: how many times as slow the pieces are encoded.
         limits: of a file; None: `Limits()`.
         cache: a folder where the tokens are kept; the next call with the same files and settings reads them there.
         workers: processes. Above 1, a script needs ``if __name__ == "__main__":``, as with `multiprocessing`.
@@ -133,6 +137,7 @@ def encode_folder(
     if not paths:
         raise MidiError(folder, "holds no MIDI file")
     settings = {"format": FORMAT, "tokenizer": tokenizer.to_dict(), "sustain": sustain, "limits": asdict(limits)}
+    settings["stretch"] = stretch
     names = [path.relative_to(os.fsdecode(folder)).as_posix() for path in paths]
     digests = [_sha256(path, limits) for path in paths]
     fingerprint = hashlib.sha256(json.dumps([settings, names, digests]).encode()).hexdigest()
@@ -142,7 +147,7 @@ def encode_folder(
         if pieces is not None:
             return pieces
 
-    encode = partial(_encode, tokenizer=tokenizer, sustain=sustain, limits=limits)
+    encode = partial(_encode, tokenizer=tokenizer, sustain=sustain, stretch=stretch, limits=limits)
     if workers == 1 or len(paths) <= CHUNK:
         results = [encode(path) for path in paths]
     else:
@@ -188,10 +193,12 @@ def _sha256(path: Path, limits: Limits) -> str:
         return ""
 
 
-def _encode(path: Path, *, tokenizer: Tokenizer, sustain: Literal["keep", "fold"], limits: Limits) -> np.ndarray | str:
+def _encode(
+    path: Path, *, tokenizer: Tokenizer, sustain: Literal["keep", "fold"], stretch: float, limits: Limits
+) -> np.ndarray | str:
     """Tokens of a file, or why there are none."""
     try:
-        return encode_file(path, tokenizer, sustain=sustain, limits=limits)
+        return encode_file(path, tokenizer, sustain=sustain, stretch=stretch, limits=limits)
     except MidiError as error:
         return error.reason
     except ValueError as error:  # of the tokenizer: no note is left

@@ -16,7 +16,10 @@ from audioseq.files import atomic_path
 __all__ = ["ModelError", "WholeModel", "full_precision", "load_model"]
 
 # what can be saved: the room that knows it, and the recipe that uses it
-KINDS = {"audioseq>SequenceClassifier": ("classifier", "speech_commands")}
+KINDS = {
+    "audioseq>SequenceClassifier": ("classifier", "speech_commands"),
+    "audioseq>SequenceGenerator": ("generator", "music_generation"),
+}
 
 
 class ModelError(ValueError):

@@ -89,6 +89,15 @@ class Score:
         k = np.searchsorted(at, ticks, side="right") - 1
         return since[k] + scale[k] * (ticks - at[k])
 
+    def stretched(self, factor: float) -> Score:
+        """The same piece, `factor` times as slow: its times and tempos change, its places in the bars do not."""
+        if not 0.1 <= factor <= 10:
+            raise ValueError(f"factor is from 0.1 to 10. Received: {factor!r}")
+        notes = self.notes.copy()
+        notes["start"] *= factor
+        notes["end"] *= factor
+        return replace(self, notes=notes, tempos=self.tempos * [1, factor])
+
     def ticks(self, seconds: np.ndarray) -> np.ndarray:
         """The ticks nearest to times in seconds, int64."""
         at, scale, since = clock_of(self.tempos, self.resolution)

@@ -18,10 +18,12 @@ import numpy as np
 
 __all__ = [
     "DatasetError",
+    "FolderSplit",
     "GroupSplit",
     "HashSplit",
     "ListSplit",
     "Split",
+    "file_itself",
     "speaker_of",
     "usual_split",
     "warn_of_leaks",
@@ -117,7 +119,7 @@ class GroupSplit:
     def assign(self, folder: Path, names: Sequence[str]) -> list[str]:
         groups = [self.group_by(name) for name in names]
         counts = Counter(groups)
-        if len(counts) == len(groups) and self.group_by is not _file_itself:
+        if len(counts) == len(groups) and self.group_by is not file_itself:
             warnings.warn(
                 f"{folder}: every group has one file, so nothing tells whether a speaker is on two sides of the split. "
                 "Give group_by, a function from the file name to its speaker.",
@@ -150,6 +152,31 @@ class GroupSplit:
         return [split_of.get(group, "training") for group in groups]
 
 
+@dataclass(frozen=True)
+class FolderSplit:
+    """Splits by the folder that a file lies in: ``train/``, ``validation/`` and ``test/``, under any of their usual
+    names.
+    """
+
+    def assign(self, folder: Path, names: Sequence[str]) -> list[str]:
+        unknown = sorted(name for name in names if self.of(name) is None)
+        if unknown:
+            raise DatasetError(f"{folder}: {unknown[0]} lies in no folder of {sorted(FOLDERS)}")
+        return [str(self.of(name)) for name in names]
+
+    @staticmethod
+    def of(name: str) -> str | None:
+        """The split of one file, or None where its folder tells none."""
+        return FOLDERS.get(name.split("/")[0].lower()) if "/" in name else None
+
+
+FOLDERS = {
+    **dict.fromkeys(("train", "training"), "training"),
+    **dict.fromkeys(("valid", "validation", "val", "dev"), "validation"),
+    **dict.fromkeys(("test", "testing"), "testing"),
+}
+
+
 def usual_split(folder: Path, names: Sequence[str], seed: int) -> Split:
     if any((folder / file).is_file() for file in (ListSplit.validation, ListSplit.testing)):
         return ListSplit()
@@ -162,11 +189,12 @@ def usual_split(folder: Path, names: Sequence[str], seed: int) -> Split:
             "Its clips are split one by one, so the figures say nothing about other voices.",
             stacklevel=3,
         )
-        return GroupSplit(group_by=_file_itself, seed=seed)
+        return GroupSplit(group_by=file_itself, seed=seed)
     return GroupSplit(seed=seed)
 
 
-def _file_itself(name: str) -> str:
+def file_itself(name: str) -> str:
+    """Every file is a group of its own: a piece, where a file is a piece."""
     return name
 
 

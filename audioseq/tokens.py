@@ -72,6 +72,10 @@ class EventTokenizer(Tokenizer):
     high: int = 127
     program: int = 0
 
+    in_seconds = True
+    _begins = NOTE_ON
+    _moved = (NOTE_ON, NOTE_OFF)
+
     def __post_init__(self) -> None:
         rule = "steps_per_second is a whole number from 1 to 1000 (did you pass milliseconds?)"
         require(is_count(self.steps_per_second, 1, 1000), rule, self.steps_per_second)
@@ -226,6 +230,9 @@ class MelodyTokenizer(Tokenizer):
     track: int | None = None
     tempo: float = 120.0
     program: int = 0
+
+    _begins = PITCH
+    _moved = (PITCH,)
 
     def __post_init__(self) -> None:
         require(

@@ -1,6 +1,6 @@
 """What `training.fit` trains: a network with its data, its loss, what validates it and what is kept of it.
 
-`AugmentedClassifier` learns clips.
+`AugmentedClassifier` learns clips, `NextToken` music as tokens.
 """
 
 from __future__ import annotations
@@ -13,8 +13,11 @@ import numpy as np
 
 from audioseq.classifier import SequenceClassifier
 from audioseq.datasets import ClipSet
+from audioseq.generator import SequenceGenerator
+from audioseq.likelihood import piece_nats
+from audioseq.tunes import TokenSet
 
-__all__ = ["AugmentedClassifier", "Trainee", "feature_statistics"]
+__all__ = ["AugmentedClassifier", "NextToken", "Trainee", "feature_statistics"]
 
 
 class Trainee(keras.Model):
@@ -145,6 +148,50 @@ class AugmentedClassifier(Trainee):
             "samples": samples,
             "targets": np.eye(len(self.classifier.class_names), dtype=np.float32)[labels],
         }, labels
+
+
+class NextToken(Trainee):
+    """A generator that learns what follows: reads `tunes.TokenSet`; the loss is nats a token.
+
+    Validation is over whole pieces, so that what a piece's beginning tells counts for its end.
+    """
+
+    def __init__(self, generator: SequenceGenerator, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.generator = generator
+
+    @property
+    def kept(self) -> SequenceGenerator:
+        return self.generator
+
+    def call(self, tokens: Any, training: bool | None = None) -> Any:
+        return self.generator.network(tokens, training=training)
+
+    def compile_with(self, optimizer: keras.optimizers.Optimizer) -> None:
+        loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True, reduction="mean_with_sample_weight")
+        self.compile(optimizer=optimizer, loss=loss)
+
+    def example(self, data: TokenSet) -> np.ndarray:
+        return data[0][None, :2]
+
+    def steps(self, data: TokenSet, batch_size: int) -> int:
+        return data.steps(batch_size)
+
+    def batches(self, data: TokenSet, batch_size: int, *, seed: int, epochs: int, start_epoch: int = 0) -> Any:
+        def rows() -> Any:
+            return data.batches(batch_size, seed=seed, epochs=epochs, start_epoch=start_epoch)
+
+        if keras.backend.backend() != "tensorflow":
+            return rows()
+        import tensorflow as tf
+
+        shape = (batch_size, data.window)
+        kinds = (tf.TensorSpec(shape, tf.int32), tf.TensorSpec(shape, tf.int32), tf.TensorSpec(shape, tf.float32))
+        return tf.data.Dataset.from_generator(rows, output_signature=kinds).prefetch(2)
+
+    def validate(self, data: TokenSet, batch_size: int) -> dict[str, float]:
+        nats = piece_nats(self.generator.network, data)
+        return {"loss": float(nats.sum()) / sum(len(piece) - 1 for piece in data)}
 
 
 def feature_statistics(

@@ -14,8 +14,11 @@ import audioseq as aq
 FLOORS = {
     "files": 0, "audio": 0, "arithmetic": 0, "blocks": 0, "features": 0, "corpora": 0, "splits": 0, "microphone": 0,
     "smf": 0, "scores": 0, "reading": 0, "midi": 0, "grids": 0, "beats": 0, "tokens": 0, "rolls": 0, "pieces": 0,
+    "constraints": 0,
     "layers": 1, "augment": 1, "models": 1, "saving": 1, "classifier": 1, "tasks": 1, "datasets": 1,
-    "trainees": 2, "training": 2, "evaluation": 2, "runs": 2, "plots": 2,
+    "generator": 1, "tunes": 1,
+    "likelihood": 2, "trainees": 2, "training": 2, "evaluation": 2, "runs": 2, "plots": 2,
+    "sampling": 2, "generation": 2,
     "streaming": 2, "detection": 2, "graphs": 2, "runtimes": 2, "exports": 2,
     "recurrent": 2, "jacobians": 2, "memory": 2, "monitor": 2, "cli": 3,
 }  # fmt: skip
@@ -28,12 +31,14 @@ BESIDE = {
     ("tokens", "scores"), ("rolls", "grids"), ("rolls", "scores"), ("pieces", "files"), ("pieces", "smf"),
     ("pieces", "midi"), ("pieces", "reading"), ("pieces", "grids"), ("pieces", "tokens"),
     ("classifier", "layers"), ("classifier", "saving"), ("training", "trainees"),
+    ("constraints", "beats"), ("constraints", "grids"), ("constraints", "tokens"), ("generator", "saving"),
+    ("generator", "models"), ("generation", "sampling"), ("trainees", "likelihood"),
     ("detection", "streaming"), ("graphs", "streaming"), ("exports", "graphs"), ("exports", "runtimes"),
     ("jacobians", "recurrent"), ("memory", "recurrent"), ("memory", "jacobians"), ("memory", "plots"),
     ("monitor", "memory"),
 }  # fmt: skip
 # what a method opens when it is called: `layer()`, `stream()`, `streaming()`
-UPSTAIRS = {"features": {"layers", "blocks"}, "classifier": {"streaming"}}
+UPSTAIRS = {"features": {"layers", "blocks"}, "classifier": {"streaming"}, "generator": {"sampling", "generation"}}
 
 
 def imported(room: str, *, at_the_top: bool = False) -> set[str]:

@@ -1,0 +1,239 @@
+"""Music from a model: what is asked of a piece, and how the asked becomes tokens and then notes.
+
+A piece is as long as asked: its last note ends at the end of the last bar, or second. It keeps to the tokenizer's
+grammar, and so to a key, a range and a number of voices, because what breaks a rule is never drawn; also an untrained
+network writes files that every program opens.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from audioseq import beats
+from audioseq.constraints import MOST_VOICES, constraints_of, pitch_mask
+from audioseq.grids import MOST_STEPS, Tokenizer, require
+from audioseq.sampling import CHUNK, Job
+from audioseq.scores import Score, as_score
+from audioseq.tokens import BeatTokenizer
+
+if TYPE_CHECKING:
+    import pretty_midi
+
+    from audioseq.generator import SequenceGenerator
+
+__all__ = ["Note", "Options", "stream_notes", "write_pieces"]
+
+BARS = 16  # of a piece where no length is asked for
+
+
+@dataclass(frozen=True, kw_only=True)
+class Options:
+    """What is asked of a piece.
+
+    Attributes:
+        bars: its length, the prompt included. Where neither this nor `seconds` is given, 16.
+        seconds: its length, in the place of `bars`.
+        temperature: logits are divided by it: below 1 bolder in what is likely; 0 always takes the likeliest.
+        top_k: only so many likeliest tokens are drawn from; None: all.
+        top_p: only the likeliest tokens that together have this probability; 1: all.
+        min_p: only tokens at least so likely, in shares of the likeliest.
+        key: such as ``"C major"`` or ``"F# minor"``; other notes are not drawn. None: all are.
+        pitch_range: lowest and highest MIDI pitch.
+        polyphony: notes that may sound together, 1 to 32.
+        tempo: quarter notes a minute; None: the prompt's, or what the model knows.
+        meter: such as ``(3, 4)``; None: the prompt's, or what the model knows.
+
+    Raises:
+        ValueError: one of them is outside its domain.
+    """
+
+    bars: int | None = None
+    seconds: float | None = None
+    temperature: float = 0.95
+    top_k: int | None = None
+    top_p: float = 0.95
+    min_p: float = 0.0
+    key: str | None = None
+    pitch_range: tuple[int, int] | None = None
+    polyphony: int = MOST_VOICES
+    tempo: float | None = None
+    meter: tuple[int, int] | None = None
+
+    def __post_init__(self) -> None:
+        require(self.bars is None or self.seconds is None, "bars or seconds, not both", (self.bars, self.seconds))
+        require(self.bars is None or (_whole(self.bars) and self.bars >= 1), "bars is a whole number from 1", self.bars)
+        rule = "seconds is a number above 0"
+        require(self.seconds is None or (math.isfinite(self.seconds) and self.seconds > 0), rule, self.seconds)
+        rule = "temperature is a number, 0 (the likeliest token each time) or above; 1 is the model as it is"
+        require(math.isfinite(self.temperature) and self.temperature >= 0, rule, self.temperature)
+        rule = "top_k is a whole number from 1, or None"
+        require(self.top_k is None or (_whole(self.top_k) and self.top_k >= 1), rule, self.top_k)
+        require(0 < self.top_p <= 1, "top_p is a probability above 0", self.top_p)
+        require(0 <= self.min_p <= 1, "min_p is from 0 to 1", self.min_p)
+        require(self.tempo is None or 4 <= self.tempo <= 1000, "tempo is 4 to 1000 quarter notes a minute", self.tempo)
+        rule = "meter is two whole numbers such as (3, 4), the second 1, 2, 4, 8, 16 or 32"
+        require(self.meter is None or _is_meter(self.meter), rule, self.meter)
+
+
+@dataclass(frozen=True)
+class Note:
+    """A note as it comes: `pitch`, `velocity`, `start` and `end` in seconds, `program`, `is_drum`."""
+
+    pitch: int
+    velocity: int
+    start: float
+    end: float
+    program: int
+    is_drum: bool
+
+
+@dataclass(frozen=True, eq=False)
+class Plan:
+    """A job, and how its tokens are read afterwards."""
+
+    job: Job
+    tokenizer: Tokenizer
+    tempo: float | None
+    meter: tuple[int, int] | None
+
+    def decode(self, tokens: np.ndarray) -> pretty_midi.PrettyMIDI:
+        return self.tokenizer.decode(tokens, tempo=self.tempo, meter=self.meter)
+
+
+def plan(model: SequenceGenerator, prompt: Score | pretty_midi.PrettyMIDI | None, options: Options, seed: int) -> Plan:
+    """What a piece means for the sampling loop.
+
+    Raises:
+        ValueError: the prompt, the options and the model do not fit each other.
+    """
+    require(_whole(seed) and seed >= 0, "seed is a whole number, 0 or above", seed)
+    tokenizer, limits = model.tokenizer, constraints_of(model.tokenizer)
+    score = None if prompt is None else as_score(prompt)
+    tempo = options.tempo or (_tempo_of(score) if score else model.tempo)
+    meter = options.meter or (_meter_of(score) if score else model.meter)
+    keep = pitch_mask(tokenizer, key=options.key, pitch_range=options.pitch_range)
+    tokens = np.zeros(0, np.int32) if score is None else _encode(tokenizer, score, options)
+
+    bars, said_tempo, said_meter = 0, False, isinstance(tokenizer, BeatTokenizer)  # by the tokens
+    if isinstance(tokenizer, BeatTokenizer):
+        bars = 0 if options.seconds else options.bars or BARS
+        said_tempo = tokenizer.tempo_bins > 0 and options.tempo is None and options.seconds is None
+        if not said_tempo:
+            keep = keep & (tokenizer._table.kind != beats.TEMPO)
+        if options.meter is not None and score is None:
+            require(options.meter in tokenizer.meters, "the model knows no such meter", options.meter)
+            first = tokenizer._table.first
+            place = tokenizer.meters.index(options.meter)
+            tokens = np.array([first[beats.BAR], first[beats.METER] + place], np.int32)
+        if options.meter is not None:
+            keep = keep & (tokenizer._table.kind != beats.METER)
+    end = 1 if bars else _steps(tokenizer, options, tempo, meter)
+    state = limits.run(limits.start(end=end, bars=bars, polyphony=options.polyphony), tokens)
+    left = limits.left(state)
+    asked = f"{options.seconds:g} seconds" if options.seconds else f"{options.bars or BARS} bars"
+    rule = f"the prompt is shorter than the piece that is asked for ({asked})"
+    require(left > 0, rule, f"a prompt that leaves {left} steps")
+    job = Job(tokens, state, keep, seed, options.temperature, options.top_k or 0, options.top_p, options.min_p)
+    return Plan(job, tokenizer, None if said_tempo else tempo, None if said_meter else meter)
+
+
+def write_pieces(
+    model: SequenceGenerator,
+    count: int,
+    prompt: Score | pretty_midi.PrettyMIDI | None,
+    *,
+    seed: int,
+    options: Options | None,
+    changes: dict[str, Any],
+) -> list[pretty_midi.PrettyMIDI]:
+    """See `SequenceGenerator.generate_batch`."""
+    require(_whole(count) and count >= 1, "count is a whole number, 1 or more", count)
+    options = dataclasses.replace(options or Options(), **changes)
+    plans = [plan(model, prompt, options, seed + i) for i in range(count)]
+    drawn = model.sampler.draw([one.job for one in plans])
+    return [one.decode(tokens) for one, tokens in zip(plans, drawn, strict=True)]
+
+
+def stream_notes(
+    model: SequenceGenerator,
+    prompt: Score | pretty_midi.PrettyMIDI | None,
+    *,
+    seed: int,
+    options: Options | None,
+    changes: dict[str, Any],
+    chunk: int = CHUNK // 8,
+) -> Iterator[Note]:
+    """See `SequenceGenerator.notes`."""
+    one = plan(model, prompt, dataclasses.replace(options or Options(), **changes), seed)
+
+    def stream() -> Iterator[Note]:
+        tokens, told = one.job.prompt, Counter[tuple[Any, ...]]()
+        for new in model.sampler.chunks([one.job], chunk=chunk):
+            tokens = np.concatenate([tokens, new[0]])
+            # what ends where the tokens end may go on in the next ones
+            yield from _untold(one, tokens, told, whole=len(new[0]) < chunk)
+
+    return stream()
+
+
+def _untold(one: Plan, tokens: np.ndarray, told: Counter[tuple[Any, ...]], *, whole: bool) -> Iterator[Note]:
+    notes = [
+        Note(n.pitch, n.velocity, n.start, n.end, instrument.program, instrument.is_drum)
+        for instrument in one.decode(tokens).instruments
+        for n in instrument.notes
+    ]
+    last = max((note.end for note in notes), default=0.0)
+    seen = Counter[tuple[Any, ...]]()  # two tracks may play the same
+    for note in sorted(notes, key=lambda note: (note.end, note.start, note.pitch)):
+        what = (note.pitch, note.start, note.program, note.is_drum)
+        seen[what] += 1
+        if seen[what] > told[what] and (whole or note.end < last):
+            told[what] += 1
+            yield note
+
+
+def _encode(tokenizer: Tokenizer, score: Score, options: Options) -> np.ndarray:
+    pitch = score.notes["pitch"][~score.notes["is_drum"]]
+    for what, (low, high) in (
+        ("the model knows", (tokenizer.low, tokenizer.high)),
+        ("is asked for", options.pitch_range or (0, 127)),
+    ):
+        outside = pitch[(pitch < low) | (pitch > high)]
+        rule = f"the prompt keeps to the range that {what}, {low} to {high}"
+        require(not len(outside), rule, f"{len(outside)} notes outside, such as {outside[0] if len(outside) else 0}")
+    try:
+        return tokenizer.encode(score)
+    except ValueError as error:
+        raise ValueError(f"the prompt cannot be used: {error}") from error
+
+
+def _steps(tokenizer: Any, options: Options, tempo: float, meter: tuple[int, int]) -> int:
+    """Length of a piece in the tokenizer's steps."""
+    seconds = options.seconds or (options.bars or BARS) * meter[0] * 4 / meter[1] * 60 / tempo
+    rate = tokenizer.steps_per_second if tokenizer.in_seconds else tokenizer.steps_per_beat * tempo / 60
+    steps = round(seconds * rate)
+    require(1 <= steps <= MOST_STEPS, f"a piece has 1 to {MOST_STEPS:,} of the model's steps", steps)
+    return steps
+
+
+def _tempo_of(score: Score) -> float:
+    return float(6e7 / score.tempos[0, 1])
+
+
+def _meter_of(score: Score) -> tuple[int, int]:
+    return (int(score.meters[-1, 1]), int(score.meters[-1, 2])) if len(score.meters) else (4, 4)
+
+
+def _is_meter(meter: Any) -> bool:
+    return len(meter) == 2 and 1 <= meter[0] <= 64 and meter[1] in (1, 2, 4, 8, 16, 32)
+
+
+def _whole(value: Any) -> bool:
+    return isinstance(value, (int, np.integer)) and not isinstance(value, bool)

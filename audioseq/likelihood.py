@@ -1,0 +1,114 @@
+"""How likely held-out music is to a model: negative log-likelihood, exact, over whole pieces, in nats."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import keras
+import numpy as np
+
+from audioseq.generator import SequenceGenerator
+from audioseq.grids import PAD
+from audioseq.tunes import TokenSet
+
+__all__ = ["TokenLikelihood", "piece_nats", "token_likelihood"]
+
+MOST_AT_ONCE = 2**15  # tokens in a batch
+
+
+@dataclass(frozen=True)
+class TokenLikelihood:
+    """Nats of pieces under a model of tokens; totals over totals.
+
+    Attributes:
+        per_token: nats a token, the closing one included.
+        per_note: nats a note.
+        per_second: nats a second of music.
+        nats: of all pieces together.
+        tokens, notes, seconds, pieces: how much music that is.
+    """
+
+    per_token: float
+    per_note: float
+    per_second: float
+    nats: float
+    tokens: int
+    notes: int
+    seconds: float
+    pieces: int
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain JSON values."""
+        return asdict(self)
+
+
+def token_likelihood(
+    model: SequenceGenerator, pieces: TokenSet, index: Sequence[int] | None = None, *, nats: np.ndarray | None = None
+) -> TokenLikelihood:
+    """How likely pieces are to a model.
+
+    Args:
+        model: says what follows each token.
+        pieces: as tokens of the model's own tokenizer.
+        index: which pieces; None: all.
+        nats: of each piece, where `piece_nats` was called before.
+
+    Raises:
+        ValueError: another tokenizer, or no piece.
+    """
+    if model.tokenizer != pieces.tokenizer:
+        raise ValueError(f"pieces are tokens of the model's tokenizer, {model.tokenizer}. Received: {pieces.tokenizer}")
+    chosen = list(range(len(pieces))) if index is None else list(index)
+    if not chosen:
+        raise ValueError("there is no piece to judge")
+    nats = piece_nats(model.network, [pieces[i] for i in chosen]) if nats is None else nats[chosen]
+    total = math.fsum(nats)
+    tokens = sum(len(pieces[i]) - 1 for i in chosen)
+    decoded = [pieces.tokenizer.decode(pieces.versions[0][i]) for i in chosen]
+    notes = sum(len(instrument.notes) for piece in decoded for instrument in piece.instruments)
+    seconds = math.fsum(piece.get_end_time() for piece in decoded)
+    return TokenLikelihood(total / tokens, total / notes, total / seconds, total, tokens, notes, seconds, len(chosen))
+
+
+def piece_nats(network: keras.Model, pieces: Iterable[np.ndarray]) -> np.ndarray:
+    """Nats of each piece, float64 ``(pieces,)``: of every token after the first, given those before it.
+
+    Args:
+        network: ``(batch, time)`` tokens to logits ``(batch, time, size)``.
+        pieces: tokens from `BOS` to `EOS`.
+    """
+    pieces = list(pieces)
+    order = sorted(range(len(pieces)), key=lambda i: len(pieces[i]))
+    out, start = np.zeros(len(pieces)), 0
+    judge = _judge(network)
+    while start < len(order):
+        stop = start + 1
+        while stop < len(order) and (stop + 1 - start) * len(pieces[order[stop]]) <= MOST_AT_ONCE:
+            stop += 1
+        rows = order[start:stop]
+        tokens = np.full((len(rows), max(len(pieces[i]) for i in rows)), PAD, np.int32)
+        for k, i in enumerate(rows):
+            tokens[k, : len(pieces[i])] = pieces[i]
+        out[rows] = keras.ops.convert_to_numpy(judge(tokens))
+        start = stop
+    return out
+
+
+def _judge(network: keras.Model) -> Any:
+    def judge(tokens: Any) -> Any:
+        logits = network(tokens[:, :-1], training=False)
+        nats = keras.losses.sparse_categorical_crossentropy(tokens[:, 1:], logits, from_logits=True)
+        return keras.ops.sum(keras.ops.where(tokens[:, 1:] == PAD, 0.0, nats), axis=1)
+
+    if keras.backend.backend() != "tensorflow":
+        return judge
+    graph = getattr(network, "_nats_graph", None)
+    if graph is None:
+        import tensorflow as tf
+
+        graph = tf.function(judge, input_signature=[tf.TensorSpec((None, None), tf.int32)])
+        network._nats_graph = graph  # of the network, so that every epoch's validation uses the one
+    return graph
