@@ -14,7 +14,7 @@ import audioseq as aq
 FLOORS = {
     "files": 0, "audio": 0, "arithmetic": 0, "blocks": 0, "features": 0, "corpora": 0, "splits": 0, "microphone": 0,
     "smf": 0, "scores": 0, "reading": 0, "midi": 0, "grids": 0, "beats": 0, "tokens": 0, "rolls": 0, "pieces": 0,
-    "constraints": 0,
+    "constraints": 0, "statistics": 0, "copies": 0,
     "layers": 1, "augment": 1, "models": 1, "saving": 1, "classifier": 1, "tasks": 1, "datasets": 1,
     "generator": 1, "tunes": 1,
     "likelihood": 2, "trainees": 2, "training": 2, "evaluation": 2, "runs": 2, "plots": 2,
@@ -30,6 +30,8 @@ BESIDE = {
     ("grids", "scores"), ("beats", "grids"), ("beats", "scores"), ("tokens", "beats"), ("tokens", "grids"),
     ("tokens", "scores"), ("rolls", "grids"), ("rolls", "scores"), ("pieces", "files"), ("pieces", "smf"),
     ("pieces", "midi"), ("pieces", "reading"), ("pieces", "grids"), ("pieces", "tokens"),
+    ("statistics", "grids"), ("statistics", "scores"), ("copies", "grids"), ("copies", "midi"), ("copies", "reading"),
+    ("copies", "rolls"), ("copies", "scores"), ("copies", "smf"),
     ("classifier", "layers"), ("classifier", "saving"), ("training", "trainees"),
     ("constraints", "beats"), ("constraints", "grids"), ("constraints", "tokens"), ("generator", "saving"),
     ("generator", "models"), ("generation", "sampling"), ("trainees", "likelihood"),
