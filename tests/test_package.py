@@ -14,7 +14,7 @@ import audioseq as aq
 FLOORS = {
     "files": 0, "audio": 0, "arithmetic": 0, "blocks": 0, "features": 0, "corpora": 0, "splits": 0, "microphone": 0,
     "smf": 0, "scores": 0, "reading": 0, "midi": 0, "grids": 0, "beats": 0, "tokens": 0, "rolls": 0, "pieces": 0,
-    "chorales": 0,
+    "chorales": 0, "timbres": 0, "synthesis": 0,
     "layers": 1, "augment": 1, "models": 1, "tasks": 1, "datasets": 1,
     "training": 2, "evaluation": 2, "runs": 2, "plots": 2,
     "streaming": 2, "detection": 2, "graphs": 2, "runtimes": 2, "exports": 2,
@@ -29,6 +29,7 @@ BESIDE = {
     ("tokens", "scores"), ("rolls", "grids"), ("rolls", "scores"), ("pieces", "files"), ("pieces", "smf"),
     ("pieces", "midi"), ("pieces", "reading"), ("pieces", "grids"), ("pieces", "tokens"),
     ("chorales", "files"), ("chorales", "midi"), ("chorales", "scores"),
+    ("synthesis", "audio"), ("synthesis", "grids"), ("synthesis", "scores"), ("synthesis", "timbres"),
     ("models", "layers"),
     ("detection", "streaming"), ("graphs", "streaming"), ("exports", "graphs"), ("exports", "runtimes"),
     ("jacobians", "recurrent"), ("memory", "recurrent"), ("memory", "jacobians"), ("memory", "plots"),
