@@ -317,6 +317,7 @@ def _label_pitches(ax: Any, low: int, high: int, lanes: dict[int, float], inches
     """Names at the Cs, C4 being pitch 60, and of the drums; `inches` has a semitone."""
     import pretty_midi
 
+    ax.tick_params(labelsize=8, length=2)
     cs = range(12 * (low // 12 + 1), high + 1, 12)
     for pitch in cs:
         ax.axhline(pitch, color="#e2e8f0", linewidth=0.8, zorder=0)
@@ -325,7 +326,6 @@ def _label_pitches(ax: Any, low: int, high: int, lanes: dict[int, float], inches
     labels = ax.set_yticks([*cs, *lanes.values()], [*(f"C{pitch // 12 - 1}" for pitch in cs), *names])
     for tick in labels[len(cs) :]:
         tick.label1.set_fontsize(size)
-    ax.tick_params(labelsize=8, length=2)
 
 
 def _legend_of_tracks(fig: Any, score: Score, prompt_end: float | None) -> None:

@@ -186,6 +186,13 @@ def test_a_full_band_is_readable(draw):
     assert_readable(fig)
 
 
+def test_many_drums_in_many_rows_have_smaller_names(draw):
+    strokes = [(35 + k % 47, 100, 0.5 * k, 0.5 * k + 0.1) for k in range(640)]
+    fig = draw(piece(strokes, is_drum=True))
+    assert len(fig.axes) == 10
+    assert_readable(fig)
+
+
 def test_the_prompt_is_shaded(draw):
     song = piece([(60, 80, 0.5 * k, 0.5 * k + 0.5) for k in range(100)])
 
