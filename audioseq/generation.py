@@ -18,9 +18,9 @@ import numpy as np
 
 from audioseq import beats
 from audioseq.constraints import MOST_VOICES, constraints_of, pitch_mask
-from audioseq.grids import MOST_STEPS, Tokenizer, require
+from audioseq.grids import MOST_STEPS, ArgumentError, Tokenizer, require
 from audioseq.sampling import CHUNK, Job
-from audioseq.scores import Score, as_score
+from audioseq.scores import Score, as_pretty_midi, as_score
 from audioseq.tokens import BeatTokenizer
 
 if TYPE_CHECKING:
@@ -103,8 +103,8 @@ class Plan:
     tempo: float | None
     meter: tuple[int, int] | None
 
-    def decode(self, tokens: np.ndarray) -> pretty_midi.PrettyMIDI:
-        return self.tokenizer.decode(tokens, tempo=self.tempo, meter=self.meter)
+    def score(self, tokens: np.ndarray) -> Score:
+        return self.tokenizer.score(tokens, tempo=self.tempo, meter=self.meter)
 
 
 def plan(model: SequenceGenerator, prompt: Score | pretty_midi.PrettyMIDI | None, options: Options, seed: int) -> Plan:
@@ -158,7 +158,7 @@ def write_pieces(
     options = dataclasses.replace(options or Options(), **changes)
     plans = [plan(model, prompt, options, seed + i) for i in range(count)]
     drawn = model.sampler.draw([one.job for one in plans])
-    return [one.decode(tokens) for one, tokens in zip(plans, drawn, strict=True)]
+    return [as_pretty_midi(one.score(tokens)) for one, tokens in zip(plans, drawn, strict=True)]
 
 
 def stream_notes(
@@ -186,7 +186,7 @@ def stream_notes(
 def _untold(one: Plan, tokens: np.ndarray, told: Counter[tuple[Any, ...]], *, whole: bool) -> Iterator[Note]:
     notes = [
         Note(n.pitch, n.velocity, n.start, n.end, instrument.program, instrument.is_drum)
-        for instrument in one.decode(tokens).instruments
+        for instrument in as_pretty_midi(one.score(tokens)).instruments
         for n in instrument.notes
     ]
     last = max((note.end for note in notes), default=0.0)
@@ -211,7 +211,7 @@ def _encode(tokenizer: Tokenizer, score: Score, options: Options) -> np.ndarray:
     try:
         return tokenizer.encode(score)
     except ValueError as error:
-        raise ValueError(f"the prompt cannot be used: {error}") from error
+        raise ArgumentError(f"the prompt cannot be used: {error}") from error
 
 
 def _steps(tokenizer: Any, options: Options, tempo: float, meter: tuple[int, int]) -> int:

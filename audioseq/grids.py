@@ -93,6 +93,10 @@ class Tokenizer:
         Raises:
             ValueError: `tokens` has another shape or type.
         """
+        return as_pretty_midi(self.score(tokens, tempo=tempo, meter=meter))
+
+    def score(self, tokens: Any, *, tempo: float | None = None, meter: tuple[int, int] | None = None) -> Score:
+        """What `decode` gives, as a `Score`."""
         tokens = np.asarray(tokens)
         if tokens.ndim != 1 or (len(tokens) and tokens.dtype.kind not in "iu"):
             raise ValueError(f"tokens must be ints of shape (time,). Received: {tokens.dtype}, shape {tokens.shape}")
@@ -104,7 +108,7 @@ class Tokenizer:
             score = at_tempo(score, tempo, keep_seconds=self.in_seconds)
         if meter is not None:
             score = dataclasses.replace(score, meters=np.array([[0, *meter]], np.int64))
-        return as_pretty_midi(score)
+        return score
 
     in_seconds = False  # whether a step is a part of a second; else it is one of a quarter note
 
@@ -170,9 +174,13 @@ class Table:
         self.kind, self.value = np.array(kind, np.int32), np.array(value, np.int32)
 
 
+class ArgumentError(ValueError):
+    """An argument outside its domain."""
+
+
 def require(holds: bool, rule: str, value: Any) -> None:
     if not holds:
-        raise ValueError(f"{rule}. Received: {value!r}")
+        raise ArgumentError(f"{rule}. Received: {value!r}")
 
 
 def is_count(value: Any, low: int, high: int) -> bool:

@@ -67,9 +67,9 @@ def token_likelihood(
     nats = piece_nats(model.network, [pieces[i] for i in chosen]) if nats is None else nats[chosen]
     total = math.fsum(nats)
     tokens = sum(len(pieces[i]) - 1 for i in chosen)
-    decoded = [pieces.tokenizer.decode(pieces.versions[0][i]) for i in chosen]
-    notes = sum(len(instrument.notes) for piece in decoded for instrument in piece.instruments)
-    seconds = math.fsum(piece.get_end_time() for piece in decoded)
+    scores = [pieces.tokenizer.score(pieces.versions[0][i]) for i in chosen]
+    notes = sum(len(score.notes) for score in scores)
+    seconds = math.fsum(float(score.notes["end"].max()) for score in scores)
     return TokenLikelihood(total / tokens, total / notes, total / seconds, total, tokens, notes, seconds, len(chosen))
 
 

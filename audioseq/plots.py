@@ -40,18 +40,23 @@ DRUM_LANE = 2.2  # height of a drum, in semitones
 def learning_curve(
     history: Sequence[dict[str, float]], best_epoch: int, path: str | os.PathLike[str], title: str = ""
 ) -> None:
-    """Loss and accuracy over the epochs, training beside validation; a dot on the epoch that was kept, from 0."""
-    fig = _figure(10, 4)
+    """Loss, and accuracy where there is one, over the epochs, training beside validation; a dot on the epoch that was
+    kept, from 0.
+    """
+    panels = [("loss", "cross-entropy, nats"), ("accuracy", "accuracy, %")]
+    panels = [(name, label) for name, label in panels if name in history[0]]
+    fig = _figure(5 * len(panels), 4)
     epochs = [row["epoch"] + 1 for row in history]
-    for i, (name, label) in enumerate((("loss", "cross-entropy, nats"), ("accuracy", "accuracy, %"))):
-        ax = fig.add_subplot(1, 2, i + 1)
+    for i, (name, label) in enumerate(panels):
+        ax = fig.add_subplot(1, len(panels), i + 1)
         scale = 100.0 if name == "accuracy" else 1.0
         ax.plot(epochs, [scale * row[name] for row in history], color="#9aa5b1", label="training, augmented")
         ax.plot(epochs, [scale * row["val_" + name] for row in history], color="#c2410c", label="validation")
-        if name == "accuracy":
-            at, value = epochs[best_epoch], 100.0 * history[best_epoch]["val_accuracy"]
+        if name == panels[-1][0]:
+            at, value = epochs[best_epoch], scale * history[best_epoch]["val_" + name]
             ax.plot(at, value, "o", color="#c2410c")
-            ax.annotate(f"{value:.1f}", (at, value), textcoords="offset points", xytext=(0, -16), ha="center")
+            text, below = (f"{value:.1f}", -16) if name == "accuracy" else (f"{value:.3f}", 8)
+            ax.annotate(text, (at, value), textcoords="offset points", xytext=(0, below), ha="center")
         ax.set_xlabel("epoch")
         ax.set_ylabel(label)
         ax.grid(alpha=0.3)

@@ -20,8 +20,9 @@ from audioseq.files import write_json, write_text
 if TYPE_CHECKING:
     from audioseq.datasets import Skipped
     from audioseq.evaluation import Evaluation
+    from audioseq.music_evaluation import MusicEvaluation
 
-__all__ = ["RunError", "model_card", "open_run", "versions", "write_skipped"]
+__all__ = ["RunError", "model_card", "music_card", "open_run", "versions", "write_skipped"]
 
 RUN = "run.json"
 PACKAGES = ("audioseq", "tensorflow", "keras", "numpy", "librosa", "soundfile", "soxr")
@@ -111,6 +112,37 @@ def model_card(title: str, about: str, facts: dict[str, Any], evaluation: Evalua
         recall, precision = (_percent(row[key]) for key in ("recall", "precision"))
         lines.append(f"| {name} | {recall} | {precision} | {row['n']} |")
     lines += ["", "## Limits", "", *[f"- {limit}" for limit in limits], ""]
+    return "\n".join(lines)
+
+
+def music_card(title: str, facts: dict[str, Any], evaluation: MusicEvaluation) -> str:
+    """A model card of a `SequenceGenerator`, of measured numbers alone."""
+    likely, lines = evaluation.likelihood, [f"# {title}", ""]
+    lines += ["A model that writes music, made by `recipes/music_generation.py`.", "", "## Facts", "", "| | |"]
+    lines += ["| --- | --- |", *[f"| {name} | {value} |" for name, value in facts.items()]]
+    lines += [
+        "",
+        "## How well it knows such music",
+        "",
+        f"On {likely.pieces} pieces that it was not trained on: **{likely.per_token:.3f} nats a token**, "
+        f"{likely.per_note:.2f} a note, {likely.per_second:.1f} a second.",
+    ]
+    if evaluation.clean is not None:
+        lines.append(
+            f"On the {evaluation.clean.pieces} of them that share less than half of their melodic 8-grams with any "
+            f"training piece: {evaluation.clean.per_token:.3f} a token."
+        )
+    if evaluation.copies:
+        mine, usual = (sorted(c.n_notes for c in group) for group in (evaluation.copies, evaluation.usual))
+        lines += [
+            "",
+            "## How much it copies",
+            "",
+            f"Of {len(mine)} pieces that it wrote, the longest run of melodic intervals that a training piece has too "
+            f"is {mine[len(mine) // 2]} notes (median), {mine[-1]} at most; of the held-out pieces themselves "
+            f"{usual[len(usual) // 2]} and {usual[-1]}.",
+        ]
+    lines += ["", "## What it writes beside held-out pieces", "", "```", str(evaluation.statistics), "```", ""]
     return "\n".join(lines)
 
 

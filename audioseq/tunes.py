@@ -24,7 +24,7 @@ from audioseq.pieces import FileLine, Pieces, encode_folder
 from audioseq.splits import SPLITS, DatasetError, FolderSplit, GroupSplit, Split, file_itself
 from audioseq.tokens import EventTokenizer, MelodyTokenizer
 
-__all__ = ["Survey", "TokenSet", "Tunes", "midi_folder", "survey"]
+__all__ = ["Survey", "TokenSet", "Tunes", "midi_folder", "survey", "whole_folder"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -213,6 +213,12 @@ def midi_folder(
         meter=seen.meter,
         fingerprint=digest,
     )
+
+
+def whole_folder(folder: str | os.PathLike[str], tokenizer: Tokenizer) -> tuple[TokenSet, list[FileLine]]:
+    """All pieces of a folder, unsplit, and a line for each file; errors are those of `pieces.encode_folder`."""
+    pieces = encode_folder(folder, tokenizer)
+    return TokenSet(tokenizer, [list(pieces)], pieces.names), pieces.report
 
 
 def _framed(piece: np.ndarray) -> np.ndarray:

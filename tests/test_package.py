@@ -19,7 +19,7 @@ FLOORS = {
     "layers": 1, "augment": 1, "models": 1, "saving": 1, "classifier": 1, "tasks": 1, "datasets": 1,
     "generator": 1, "tunes": 1,
     "likelihood": 2, "trainees": 2, "training": 2, "evaluation": 2, "runs": 2, "plots": 2,
-    "sampling": 2, "generation": 2,
+    "sampling": 2, "generation": 2, "music_evaluation": 2,
     "streaming": 2, "detection": 2, "graphs": 2, "runtimes": 2, "exports": 2,
     "recurrent": 2, "jacobians": 2, "memory": 2, "monitor": 2, "cli": 3,
 }  # fmt: skip
@@ -38,6 +38,7 @@ BESIDE = {
     ("classifier", "layers"), ("classifier", "saving"), ("training", "trainees"),
     ("constraints", "beats"), ("constraints", "grids"), ("constraints", "tokens"), ("generator", "saving"),
     ("generator", "models"), ("generation", "sampling"), ("trainees", "likelihood"),
+    ("music_evaluation", "generation"), ("music_evaluation", "likelihood"),
     ("detection", "streaming"), ("graphs", "streaming"), ("exports", "graphs"), ("exports", "runtimes"),
     ("jacobians", "recurrent"), ("memory", "recurrent"), ("memory", "jacobians"), ("memory", "plots"),
     ("monitor", "memory"),

@@ -1,0 +1,346 @@
+"""Music: a folder of MIDI files becomes a model that writes MIDI.
+
+    python recipes/music_generation.py                                      trains on Bach's chorales, writes pieces
+    python recipes/music_generation.py train --data DIR --out RUN           trains on your MIDI files
+    python recipes/music_generation.py generate --out DIR [--model RUN/model.keras] [--prompt tune.mid] [--bars 16]
+    python recipes/music_generation.py evaluate --model RUN/model.keras --data DIR
+
+Read `train` from top to bottom: data, model, fit, evaluate, save. Without arguments everything takes under four minutes
+on two cores; `generate` without ``--model`` writes with a small model that comes with audioseq.
+"""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+from audioseq import cli
+
+ASSETS = Path(__file__).parents[1] / "assets" / "music"
+CHORALES = "runs/chorales"
+DEMO_RUN = "runs/music"
+NETWORKS = ("event_lstm", "event_gru", "event_rnn")
+TOKENS = ("beats", "events", "melody")
+
+
+# ------------------------------------------------------------------------------------------------- config
+
+
+@dataclasses.dataclass(frozen=True)
+class Config:
+    """Everything that decides the result of a training, with the defaults that the README's figures come from."""
+
+    data: str
+    tokens: str = "beats"
+    network: str = "event_lstm"
+    units: tuple[int, ...] = (256, 256)
+    embedding: int = 128
+    dropout: float = 0.2
+    epochs: int = 20
+    seed: int = 0
+    batch_size: int = 32
+    window: int = 256  # tokens of an example
+    learning_rate: float = 3e-3
+    transpose: tuple[int, int] = (-5, 6)  # semitones
+    stretch: tuple[float, ...] = (1.0,)  # how many times as slow
+
+
+# -------------------------------------------------------------------------------------------------- train
+
+
+def train(config: Config, out: Path, *, resume: bool, overwrite: bool, pieces: int) -> int:
+    """Data, model, fit, evaluate, save."""
+    cli.load_tensorflow()
+    import keras
+
+    from audioseq import SequenceGenerator, files, models, music_evaluation, plots, runs, trainees, training, tunes
+    from audioseq.datasets import Skipped
+
+    # data: tokens of what the folder has, no piece on two sides
+    seen = tunes.survey(config.data)
+    tokenizer = getattr(seen, config.tokens)()
+    data = tunes.midi_folder(
+        config.data,
+        tokenizer,
+        seed=config.seed,
+        window=config.window,
+        transpose=config.transpose,
+        tempos=config.stretch,
+    )
+    counts = [len(part) for part in (data.training, data.validation, data.testing)]
+    print(f"{config.data}: {counts[0]} pieces for training, {counts[1]} for validation, {counts[2]} for the test")
+    print(f"{data.training.tokens:,} training tokens of {tokenizer.size}: {config.tokens}")
+    report(data)
+    settings = json.loads(json.dumps({**dataclasses.asdict(config), "data_fingerprint": data.fingerprint}))
+    del settings["data"]  # the same pieces in another place are the same run
+    runs.open_run(out, settings, resume=resume, overwrite=overwrite)
+    runs.write_skipped(out / "skipped.jsonl", [Skipped(line.name, line.skipped or "") for line in data.skipped])
+
+    # model: tokenizer and network in one
+    keras.utils.set_random_seed(config.seed)
+    with training.device_scope():
+        build = getattr(models, config.network)
+        network = build(tokenizer.size, units=config.units, embedding=config.embedding, dropout=config.dropout)
+        generator = SequenceGenerator(tokenizer, network, tempo=data.tempo, meter=data.meter)
+        trained = trainees.NextToken(generator)
+    print(f"{config.network}: {network.count_params():,} parameters")
+
+    # fit: the best epoch by validation; a killed run goes on with --resume
+    how = training.Settings(
+        epochs=config.epochs,
+        batch_size=config.batch_size,
+        learning_rate=config.learning_rate,
+        weight_decay=0.01,
+        seed=config.seed,
+    )
+    begun = resume and (out / training.CHECKPOINT).is_file()  # else it was killed in its first epoch
+    verbose = 1 if sys.stdout.isatty() else 2
+    fitted = training.fit(trained, data.training, data.validation, how, out=out, resume=begun, verbose=verbose)
+    if fitted.best_epoch < 0:
+        print(f"interrupted before the first epoch ended; nothing was learnt yet. {again(out, config)}")
+        return cli.INTERRUPTED
+
+    # save
+    generator.save(out / "model.keras")
+    title = f"{config.network} on {Path(config.data).name}"
+    plots.learning_curve(fitted.history, fitted.best_epoch, out / "learning_curve.png", title)
+
+    # evaluate: validation chose the epoch, the test reports once
+    about = {
+        "state": "interrupted" if fitted.interrupted else "complete",
+        "settings": settings,
+        "data": config.data,
+        "parameters": network.count_params(),
+        "best_epoch": fitted.best_epoch + 1,
+        "epochs": len(fitted.history),
+        "seconds": round(fitted.seconds, 1),
+        "skipped": len(data.skipped),
+        "tokenizer": tokenizer.to_dict(),
+        "versions": runs.versions(),
+    }
+    if fitted.interrupted:
+        files.write_json(out / runs.RUN, about)
+        print(f"\ninterrupted after epoch {len(fitted.history)}; what was learnt is in {out}. {again(out, config)}")
+        return cli.INTERRUPTED
+    held_out = data.testing if len(data.testing) else data.validation
+    judged = music_evaluation.evaluate_music(generator, held_out, data.training)
+    files.write_json(out / runs.RUN, {**about, "figures": {"test": judged.to_dict()}})
+    facts = {
+        "network": f"{config.network}, {network.count_params():,} parameters",
+        "reads and writes": f"{type(tokenizer).__name__}, {tokenizer.size} tokens",
+        "trained on": f"{counts[0]} pieces, {len(fitted.history)} epochs, {fitted.seconds:.0f} s, seed {config.seed}",
+        "best epoch": fitted.best_epoch + 1,
+        "data fingerprint": data.fingerprint[:16],
+    }
+    files.write_text(out / "MODEL_CARD.md", runs.music_card(title, facts, judged))
+    print(f"\ntest: {judged}")
+
+    if pieces:
+        print()
+        write(generator, out, pieces, seed=config.seed)
+    print(f"\n{out} holds the model, its card, figures and plots. Next:\n")
+    print(f"  python recipes/music_generation.py generate --model {out / 'model.keras'} --out more --key 'A minor'\n")
+    return cli.DONE
+
+
+def report(data: Any) -> None:
+    """Say aloud what happened to the data."""
+    if data.skipped:
+        first = data.skipped[0]
+        print(f"skipped {len(data.skipped)} files, listed in skipped.jsonl; the first: {first.name}: {first.skipped}")
+    for left, right in data.duplicates[:3]:
+        print(f"left {left} out of training: it has the same notes as {right}")
+    if len(data.duplicates) > 3:
+        print(f"... and {len(data.duplicates) - 3} more such pairs")
+
+
+def again(out: Path, config: Config) -> str:
+    """The command that goes on with a run."""
+    words = ["train", "--out", str(out)]
+    for field in dataclasses.fields(config):
+        value = getattr(config, field.name)
+        words += [f"--{field.name.replace('_', '-')}", *map(str, value if isinstance(value, tuple) else [value])]
+    return f"Go on with:\n\n  python recipes/music_generation.py {' '.join(words)} --resume\n"
+
+
+def write(model: Any, out: Path, count: int, *, seed: int, prompt: Any = None, **asked: Any) -> None:
+    """Write pieces as .mid, .wav and .png."""
+    from audioseq import plots, save_midi, synthesis
+
+    begun = prompt.get_end_time() if prompt is not None else None
+    for i, piece in enumerate(model.generate_batch(count, prompt, seed=seed, **asked)):
+        path = out / f"piece-{i + 1}.mid"
+        save_midi(path, piece)
+        synthesis.save_wav(path.with_suffix(".wav"), piece)
+        plots.piano_roll(piece, path.with_suffix(".png"), f"{path.stem}, seed {seed + i}", prompt_end=begun)
+        notes = sum(len(instrument.notes) for instrument in piece.instruments)
+        print(f"{path}: {notes} notes in {piece.get_end_time():.1f} s; beside it .wav and .png")
+
+
+# ----------------------------------------------------------------------------------- the other commands
+
+
+def demo_command(args: argparse.Namespace) -> int:
+    from audioseq.chorales import write_chorales
+
+    found = write_chorales(CHORALES)
+    print(f"{len(found)} chorales by Johann Sebastian Bach, out of the package music21, are in {CHORALES}\n")
+    return train(Config(data=CHORALES, epochs=DEMO_EPOCHS), Path(DEMO_RUN), resume=False, overwrite=True, pieces=4)
+
+
+DEMO_EPOCHS = 8
+
+
+def train_command(args: argparse.Namespace) -> int:
+    chosen = {field.name: getattr(args, field.name) for field in dataclasses.fields(Config)}
+    chosen = {name: tuple(value) if isinstance(value, list) else value for name, value in chosen.items()}
+    return train(Config(**chosen), Path(args.out), resume=args.resume, overwrite=args.overwrite, pieces=4)
+
+
+def generate_command(args: argparse.Namespace) -> int:
+    cli.load_tensorflow()
+    from audioseq import Options, SequenceGenerator, load_midi, load_model
+
+    options = Options(
+        bars=args.bars,
+        seconds=args.seconds,
+        temperature=args.temperature,
+        top_k=args.top_k,
+        top_p=args.top_p,
+        min_p=args.min_p,
+        key=args.key,
+        pitch_range=args.range,
+        polyphony=args.polyphony,
+        tempo=args.tempo,
+        meter=args.meter,
+    )
+    prompt = load_midi(args.prompt, sustain="fold") if args.prompt else None
+    model = load_model(args.model, SequenceGenerator)
+    write(model, Path(args.out), args.count, seed=args.seed, prompt=prompt, options=options)
+    return cli.DONE
+
+
+def evaluate_command(args: argparse.Namespace) -> int:
+    cli.load_tensorflow()
+    from audioseq import SequenceGenerator, files, load_model, music_evaluation, tunes
+
+    model = load_model(args.model, SequenceGenerator)
+    held_out, report = tunes.whole_folder(args.data, model.tokenizer)
+    training = training_pieces(model, Path(args.model).with_name("run.json"))
+    judged = music_evaluation.evaluate_music(model, held_out, training, generated=args.generated)
+    print(f"{args.data}: {judged}")
+    if training is None:
+        print(
+            "no copy check: the model's run.json, or the folder that it was trained on, is not there", file=sys.stderr
+        )
+    if args.json:
+        files.write_json(args.json, judged.to_dict())
+    skipped = [line for line in report if line.skipped is not None]
+    for line in skipped:
+        print(f"error: {line.name}: {line.skipped}", file=sys.stderr)
+    return cli.FAILED if skipped else cli.DONE
+
+
+def training_pieces(model: Any, run: Path) -> Any:
+    """The pieces that a model learnt, where its run and its data are still there."""
+    from audioseq import tunes
+
+    if not run.is_file():
+        return None
+    about = json.loads(run.read_text(encoding="utf-8"))
+    if not Path(about["data"]).is_dir():
+        return None
+    settings = about["settings"]
+    data = tunes.midi_folder(
+        about["data"],
+        model.tokenizer,
+        seed=settings["seed"],
+        window=settings["window"],
+        transpose=tuple(settings["transpose"]),
+        tempos=tuple(settings["stretch"]),
+    )
+    return data.training if data.fingerprint == settings["data_fingerprint"] else None
+
+
+def pitches(text: str) -> tuple[int, int]:
+    """``48-84``."""
+    low, dash, high = text.partition("-")
+    if not (dash and low.isdigit() and high.isdigit()):
+        raise argparse.ArgumentTypeError(f"two MIDI pitches such as 48-84. Received: {text!r}")
+    return int(low), int(high)
+
+
+def meter(text: str) -> tuple[int, int]:
+    """``3/4``."""
+    top, slash, bottom = text.partition("/")
+    if not (slash and top.isdigit() and bottom.isdigit()):
+        raise argparse.ArgumentTypeError(f"a meter such as 3/4. Received: {text!r}")
+    return int(top), int(bottom)
+
+
+def parser() -> argparse.ArgumentParser:
+    top = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    commands = top.add_subparsers(required=True, metavar="COMMAND")
+
+    demo = commands.add_parser("demo", help="train on Bach's chorales; what happens without arguments")
+    demo.set_defaults(command=demo_command)
+
+    defaults = {f.name: f.default for f in dataclasses.fields(Config)}
+    learn = commands.add_parser("train", help="train on a folder of MIDI files")
+    learn.add_argument("--data", required=True, metavar="DIR", help="MIDI files, also in folders of it")
+    learn.add_argument("--out", required=True, metavar="RUN", help="folder for the model and everything about it")
+    learn.add_argument("--tokens", choices=TOKENS, default=defaults["tokens"], help="written, played, or one voice")
+    learn.add_argument("--network", choices=NETWORKS, default=defaults["network"])
+    learn.add_argument("--units", nargs="+", type=cli.positive_int, default=defaults["units"], metavar="N")
+    learn.add_argument("--embedding", type=cli.positive_int, default=defaults["embedding"], metavar="N")
+    learn.add_argument("--dropout", type=cli.not_negative, default=defaults["dropout"], metavar="X")
+    learn.add_argument("--epochs", type=cli.positive_int, default=defaults["epochs"], metavar="N")
+    learn.add_argument("--seed", type=int, default=defaults["seed"], metavar="N")
+    learn.add_argument("--batch-size", type=cli.positive_int, default=defaults["batch_size"], metavar="N")
+    learn.add_argument("--window", type=cli.positive_int, default=defaults["window"], metavar="N")
+    learn.add_argument("--learning-rate", type=cli.not_negative, default=defaults["learning_rate"], metavar="X")
+    learn.add_argument(
+        "--transpose", nargs=2, type=int, default=defaults["transpose"], metavar=("DOWN", "UP"), help="semitones"
+    )
+    learn.add_argument(
+        "--stretch", nargs="+", type=float, default=defaults["stretch"], metavar="X", help="such as 1 0.95 1.05"
+    )
+    learn.add_argument("--resume", action="store_true", help="go on with the run in RUN")
+    learn.add_argument("--overwrite", action="store_true", help="replace the run in RUN")
+    learn.set_defaults(command=train_command)
+
+    compose = commands.add_parser("generate", help="write pieces")
+    compose.add_argument("--model", default=str(ASSETS / "model.keras"), metavar="FILE")
+    compose.add_argument("--out", required=True, metavar="DIR")
+    compose.add_argument("--prompt", metavar="FILE", help="a MIDI file that the piece begins with")
+    length = compose.add_mutually_exclusive_group()
+    length.add_argument("--bars", type=cli.positive_int, metavar="N", help="16 where neither is given")
+    length.add_argument("--seconds", type=float, metavar="X")
+    compose.add_argument("--count", type=cli.positive_int, default=4, metavar="N")
+    compose.add_argument("--temperature", type=float, default=0.95, metavar="X", help="0: the likeliest each time")
+    compose.add_argument("--top-p", type=float, default=0.95, metavar="P")
+    compose.add_argument("--top-k", type=cli.positive_int, metavar="N")
+    compose.add_argument("--min-p", type=float, default=0.0, metavar="P")
+    compose.add_argument("--key", metavar="KEY", help='such as "C major" or "F# minor"')
+    compose.add_argument("--range", type=pitches, metavar="LOW-HIGH", help="MIDI pitches, such as 48-84")
+    compose.add_argument("--polyphony", type=cli.positive_int, default=32, metavar="N", help="notes together")
+    compose.add_argument("--tempo", type=float, metavar="BPM", help="quarter notes a minute")
+    compose.add_argument("--meter", type=meter, metavar="N/N")
+    compose.add_argument("--seed", type=int, default=0, metavar="N")
+    compose.set_defaults(command=generate_command)
+
+    judge = commands.add_parser("evaluate", help="how likely a folder's pieces are, and how the model's own compare")
+    judge.add_argument("--model", required=True, metavar="FILE")
+    judge.add_argument("--data", required=True, metavar="DIR")
+    judge.add_argument("--generated", type=cli.positive_int, default=32, metavar="N", help="pieces to write")
+    judge.add_argument("--json", metavar="FILE", help="write the figures there")
+    judge.set_defaults(command=evaluate_command)
+    return top
+
+
+if __name__ == "__main__":
+    sys.exit(cli.run(parser(), default=["demo"]))
