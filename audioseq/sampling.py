@@ -76,7 +76,8 @@ class Sampler:
         lanes = [*range(len(jobs)), *[0] * max(0, LEAST - len(jobs))]  # jobs; of an idle lane the first
         mine = [jobs[i] for i in lanes]
         random = [np.random.default_rng(job.seed) for job in mine]
-        last, states = self._prime([job.prompt for job in mine])
+        folded = self.network.fold()
+        last, states = self._prime([job.prompt for job in mine], folded)
         about = {
             "limits": np.stack([job.state for job in mine]).astype(np.int32),
             "keep": np.stack([job.keep for job in mine]),
@@ -92,7 +93,7 @@ class Sampler:
             draws = np.stack([rng.random(chunk) for rng in random])
             # the greatest float32 below 1 stays below the sum of the probabilities
             draws = np.minimum(draws, 1 - 2**-23).astype(np.float32)
-            after = loop(draws, last, *about.values(), *states)
+            after = loop(draws, last, *about.values(), *states, *folded)
             drawn, last, about["limits"], *states = [ops.convert_to_numpy(x) for x in after]
             new = {}
             for lane, job in enumerate(lanes[: len(going)]):
@@ -111,7 +112,7 @@ class Sampler:
                 last, states = last[rows], [state[rows] for state in states]
                 going = np.ones(len(still), np.bool_)
 
-    def _prime(self, prompts: list[np.ndarray]) -> tuple[np.ndarray, list[np.ndarray]]:
+    def _prime(self, prompts: list[np.ndarray], folded: list[Any]) -> tuple[np.ndarray, list[np.ndarray]]:
         """The last token of each prompt, or BOS, and the network's state before it."""
         rows = [np.concatenate([[BOS], prompt]).astype(np.int32) for prompt in prompts]
         lengths = np.array([len(row) - 1 for row in rows], np.int32)
@@ -120,15 +121,20 @@ class Sampler:
             tokens[i, : len(row) - 1] = row[:-1]
         states = [np.zeros((len(rows), state.shape[1]), np.float32) for state in self.network.initial_state(1)]
         if lengths.max():
-            states = [ops.convert_to_numpy(x) for x in self._primer(tokens, lengths, *states)]
+            states = [ops.convert_to_numpy(x) for x in self._primer(tokens, lengths, *states, *folded)]
         return np.array([row[-1] for row in rows], np.int32), states
 
     @functools.cached_property
+    def _n_states(self) -> int:
+        return len(self.network.initial_state(1))
+
+    @functools.cached_property
     def _primer(self) -> Callable[..., Any]:
-        def primer(tokens: Any, lengths: Any, *states: Any) -> Any:
+        def primer(tokens: Any, lengths: Any, *states_and_folded: Any) -> Any:
+            states, folded = states_and_folded[: self._n_states], states_and_folded[self._n_states :]
+
             def body(i: Any, *before: Any) -> Any:
-                x = self.network.embedding(ops.take(tokens, i, axis=1))
-                _, after = self.network.step(x, before)
+                _, after = self.network.step(ops.take(tokens, i, axis=1), before, folded)
                 new = ops.expand_dims(i < lengths, -1)
                 return (i + 1, *[ops.where(new, a, b) for a, b in zip(after, before, strict=True)])
 
@@ -149,15 +155,16 @@ class Sampler:
 
         def loop(
             draws: Any, last: Any, limits: Any, keep: Any, temperature: Any, top_k: Any, top_p: Any, min_p: Any,
-            *states: Any,
+            *states_and_folded: Any,
         ) -> Any:  # fmt: skip
+            states, folded = states_and_folded[: self._n_states], states_and_folded[self._n_states :]
             batch, n = ops.shape(draws)[0], ops.shape(draws)[1]
 
             def goes_on(i: Any, done: Any, *_: Any) -> Any:
                 return ops.logical_and(i < n, ops.logical_not(ops.all(done)))
 
             def body(i: Any, done: Any, out: Any, last: Any, limits: Any, *states: Any) -> Any:
-                logits, after = network.step(network.embedding(last), states)
+                logits, after = network.step(last, states, folded)
                 may = constraints.allowed(limits, keep, ops=ops)
                 logits = ops.where(may, ops.cast(logits, "float32"), NEVER)
                 draw = ops.expand_dims(ops.take(draws, i, axis=1), -1)
@@ -176,7 +183,7 @@ class Sampler:
         return self._compiled(loop, [*shapes, ("float32", 2), ("float32", 2)])
 
     def _compiled(self, function: Callable[..., Any], shapes: list[tuple[str, int]]) -> Callable[..., Any]:
-        """A graph over batches of any size; the states follow the arguments of `shapes`."""
+        """A graph over batches of any size; states and folded weights follow the arguments of `shapes`."""
         backend = keras.backend.backend()
         if backend == "jax":
             import jax
@@ -187,8 +194,9 @@ class Sampler:
         import tensorflow as tf
 
         signature = [tf.TensorSpec((None,) * rank, dtype) for dtype, rank in shapes]
-        widths = [state.shape[1] for state in self.network.initial_state(1)]
-        return tf.function(function, input_signature=[*signature, *[tf.TensorSpec((None, n)) for n in widths]])
+        signature += [tf.TensorSpec((None, state.shape[1])) for state in self.network.initial_state(1)]
+        signature += [tf.TensorSpec(weight.shape) for weight in self.network.fold()]
+        return tf.function(function, input_signature=signature)
 
 
 def _draw(logits: Any, draw: Any, temperature: Any, top_k: Any, top_p: Any, min_p: Any) -> Any:

@@ -42,7 +42,7 @@ class Config:
     dropout: float = 0.2
     epochs: int = 20
     seed: int = 0
-    batch_size: int = 32
+    batch_size: int = 16
     window: int = 256  # tokens of an example
     learning_rate: float = 3e-3
     transpose: tuple[int, int] = (-5, 6)  # semitones
