@@ -213,7 +213,10 @@ class TokenNetwork(keras.Model):
     ) -> None:
         super().__init__(**kwargs)
         self.size, self.width, self.rate, self.tied = size, embedding, dropout, tied
-        self.embedding = layers.ReversibleEmbedding(size, embedding) if tied else layers.Embedding(size, embedding)
+        # Keras' own embeddings begin at a twentieth of this, and the first epochs go into making them larger
+        spread = keras.initializers.RandomNormal(stddev=1.0 / embedding**0.5 if tied else 1.0)
+        kind = layers.ReversibleEmbedding if tied else layers.Embedding
+        self.embedding = kind(size, embedding, embeddings_initializer=spread)
         self.recurrent = list(recurrent)
         self.dropout = layers.Dropout(dropout)
         # tied: the product with the embedding follows
