@@ -61,9 +61,9 @@ class TokenSet:
         return sum(len(piece) for piece in self.versions[0])
 
     def windows(self) -> np.ndarray:
-        """The piece of each example of an epoch: as many windows as it takes to hear all of a piece."""
-        counts = [-(-(len(piece) + 1) // self.window) for piece in self.versions[0]]
-        return np.repeat(np.arange(len(self)), counts)
+        """The piece of each example of an epoch: as many windows as it takes to hear all of its longest version."""
+        lengths = np.array([[len(piece) + 1 for piece in pieces] for pieces in self.versions], np.int64)
+        return np.repeat(np.arange(len(self)), -(-lengths.max(axis=0) // self.window))
 
     def steps(self, batch_size: int) -> int:
         """Whole batches in an epoch."""
@@ -75,11 +75,12 @@ class TokenSet:
         """
         rng = np.random.default_rng((seed, epoch))
         of = rng.permutation(self.windows())
+        counts = np.bincount(of).tolist()
         tokens = np.full((len(of), self.window + 1), PAD, np.int32)
         moved: dict[int, list[np.ndarray]] = {}
         for row, i in enumerate(of.tolist()):
             if i not in moved:
-                moved[i] = self._cut(self._vary(i, rng), int((of == i).sum()), rng)
+                moved[i] = self._cut(self._vary(i, rng), counts[i], rng)
             part = moved[i].pop()
             tokens[row, : len(part)] = part
         return tokens, of
