@@ -18,7 +18,7 @@ from typing import Literal
 import numpy as np
 
 from audioseq.beats import BeatTokenizer
-from audioseq.grids import BOS, EOS, PAD, Tokenizer
+from audioseq.grids import BOS, EOS, MOST_STEPS, PAD, Tokenizer, is_count, require
 from audioseq.midi import MidiError, find_midi, read_score
 from audioseq.pieces import FileLine, Pieces, encode_folder
 from audioseq.splits import SPLITS, DatasetError, FolderSplit, GroupSplit, Split, file_itself
@@ -172,13 +172,11 @@ def midi_folder(
         ValueError: an argument is outside its domain.
     """
     folder = Path(folder)
-    least, most = transpose
-    if not least <= 0 <= most:
-        raise ValueError(f"transpose is semitones down, 0 or less, and up, 0 or more. Received: {transpose!r}")
-    if not tempos or tempos[0] != 1:
-        raise ValueError(f"tempos begin with 1, the piece as it is. Received: {tuple(tempos)!r}")
-    if window < 2:
-        raise ValueError(f"window is 2 tokens or more. Received: {window!r}")
+    rule = "transpose is whole semitones down, 0 or less, and up, 0 or more"
+    require(is_count(-transpose[0], 0, 127) and is_count(transpose[1], 0, 127), rule, tuple(transpose))
+    require(bool(tempos) and tempos[0] == 1, "tempos begin with 1, the piece as it is", tuple(tempos))
+    require(is_count(window, 2, MOST_STEPS), "window is a whole number of tokens, 2 or more", window)
+    require(is_count(seed, 0, 2**63), "seed is a whole number, 0 or above", seed)
     encoded = [encode_folder(folder, tokenizer, stretch=t, cache=cache, workers=workers) for t in tempos]
     names = encoded[0].names
     if any(pieces.names != names for pieces in encoded):
@@ -196,9 +194,12 @@ def midi_folder(
         sets[part] = TokenSet(tokenizer, versions, chosen_names, window, transpose if training else (0, 0))
     for part in ("training", "validation"):
         if not len(sets[part]):
+            out = f", {len(duplicates)} of them left out of training" if duplicates else ""
+            why = (
+                "none lies in a folder for it" if isinstance(split, FolderSplit) else "a split by piece needs 3 or more"
+            )
             raise DatasetError(
-                f"{folder}: no piece is left for {part}. There are {len(names)} pieces that can be used, and a split "
-                "by piece needs 3 or more"
+                f"{folder}: no piece is left for {part}. There are {len(names)} pieces that can be used{out}; {why}"
             )
     seen = survey(folder, sets["training"].names)
     settings = [tokenizer.to_dict(), window, list(transpose), list(tempos), splits]

@@ -98,6 +98,13 @@ def test_broken_files_have_no_say_in_the_split(tmp_path):
     ]
 
 
+def test_folders_without_a_part_say_so(tmp_path):
+    fill(tmp_path / "train", 3)
+    fill(tmp_path / "test", 1, first=5)
+    with pytest.raises(DatasetError, match=r"no piece is left for validation.*4 pieces.*none lies in a folder for it"):
+        midi_folder(tmp_path, BEATS)
+
+
 def test_your_own_split(songs):
     named = GroupSplit(file_itself, validation=["tune01.mid"], testing=["tune02.mid", "more/tune09.mid"])
     data = midi_folder(songs, BEATS, split=named)
@@ -122,6 +129,15 @@ def test_a_test_piece_in_another_key_is_no_training_piece(songs, tmp_path, token
     assert sorted(data.duplicates) == sorted((copy, name) for name, copy in taken.items())
     assert [part.names for part in parts(data)] == [part.names for part in parts(before)]
     assert {line.name for line in data.report if line.skipped is None} >= set(taken.values())  # not broken
+
+
+def test_where_all_are_one_piece_none_is_left_for_training(tmp_path):
+    for i in range(4):
+        made_up_tune(0).write(str(tmp_path / f"{i}.mid"))
+    with pytest.raises(
+        DatasetError, match=r"left for training.*4 pieces that can be used, 2 of them left out of train"
+    ):
+        midi_folder(tmp_path, BEATS)
 
 
 @pytest.mark.parametrize(("count", "part"), [(1, "training"), (2, "training")])
@@ -149,6 +165,26 @@ def test_folders_that_nothing_can_be_made_of(tmp_path):
     (tmp_path / "kit.mid").write_bytes(b"")
     with pytest.raises(MidiError, match=r"none of 1 MIDI files can be used"):
         survey(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"transpose": (1, 6)}, r"whole semitones down, 0 or less, and up, 0 or more. Received: \(1, 6\)"),
+        ({"transpose": (-5, -1)}, "transpose is whole semitones"),
+        ({"transpose": (-0.5, 1)}, "transpose is whole semitones"),
+        ({"tempos": ()}, r"tempos begin with 1, the piece as it is. Received: \(\)"),
+        ({"tempos": (0.9, 1)}, r"tempos begin with 1, the piece as it is. Received: \(0.9, 1\)"),
+        ({"tempos": (1, 20)}, "stretch is how many times as slow, 0.1 to 10. Received: 20"),
+        ({"tempos": (1, float("nan"))}, "stretch is how many times as slow, 0.1 to 10. Received: nan"),
+        ({"window": 1}, "window is a whole number of tokens, 2 or more. Received: 1"),
+        ({"seed": -1}, "seed is a whole number, 0 or above. Received: -1"),
+    ],
+)
+def test_bad_arguments(songs, options, message):
+    with pytest.raises(ValueError, match=message) as caught:
+        midi_folder(songs, BEATS, **options)
+    assert type(caught.value).__module__ == "audioseq.grids"  # which a command prints as one line
 
 
 def test_a_whole_folder_is_all_of_it(songs):
