@@ -26,6 +26,8 @@ from audioseq.tokens import EventTokenizer, MelodyTokenizer
 
 __all__ = ["Survey", "TokenSet", "Tunes", "midi_folder", "survey", "whole_folder"]
 
+SLOWEST, FASTEST = 4.0, 1000.0  # quarter notes a minute that a piece can be decoded at
+
 
 @dataclass(frozen=True, eq=False)
 class TokenSet:
@@ -121,7 +123,7 @@ class Tunes:
         training, validation, testing: the pieces; `testing` may be empty.
         report: a line for each file: used, or skipped and why.
         duplicates: pairs of a training piece that was left out, and the piece of another split with the same tokens.
-        tempo, meter: that most of the training pieces have, quarter notes a minute in whole numbers.
+        tempo, meter: that most of the training pieces begin with; quarter notes a minute, in whole numbers.
         fingerprint: SHA-256 over files, settings and splits.
     """
 
@@ -254,8 +256,8 @@ class Survey:
         velocities, programs, tracks: how many different ones; tracks in the piece that has most.
         drums: whether any piece has drums.
         triplets: share of the onsets that lie on triplets of a quarter note or finer, not on sixteenths.
-        one_tempo: whether all pieces have one and the same tempo.
-        tempo, meter: that most pieces begin with.
+        one_tempo: whether all pieces have one and the same tempo, throughout.
+        tempo, meter: that most pieces begin with, the tempo in whole numbers, 4 to 1000.
     """
 
     velocities: int
@@ -297,7 +299,7 @@ def survey(folder: str | os.PathLike[str], names: Sequence[str] | None = None, *
     if not paths:
         raise MidiError(folder, "holds no MIDI file")
     velocities, programs, tracks, drums = set[int](), set[int](), 0, False
-    tempos, meters = Counter[float](), Counter[tuple[int, int]]()
+    first, tempos, meters = Counter[float](), set[float](), Counter[tuple[int, int]]()
     onsets = off = 0
     for path in paths[:: -(-len(paths) // most)]:
         try:
@@ -312,9 +314,11 @@ def survey(folder: str | os.PathLike[str], names: Sequence[str] | None = None, *
         tracks, drums = max(tracks, len(score.instruments)), drums or len(pitched) < len(score.notes)
         sixteenth = score.notes["start_tick"] * 4 / score.resolution
         onsets, off = onsets + len(sixteenth), off + int((np.abs(sixteenth - np.rint(sixteenth)) > 0.1).sum())
-        tempos.update(round(float(6e7 / tempo)) for tempo in score.tempos[:, 1])
+        own = np.rint(6e7 / score.tempos[:, 1]).clip(SLOWEST, FASTEST).tolist()
+        first[own[0]] += 1
+        tempos.update(own)
         meters[tuple(score.meters[0, 1:].tolist()) if len(score.meters) else (4, 4)] += 1
     if not onsets:
         raise MidiError(folder, f"none of {len(paths)} MIDI files can be used")
-    tempo, meter = tempos.most_common(1)[0][0], meters.most_common(1)[0][0]
+    tempo, meter = first.most_common(1)[0][0], meters.most_common(1)[0][0]
     return Survey(len(velocities), len(programs), tracks, drums, off / onsets, len(tempos) == 1, tempo, meter)

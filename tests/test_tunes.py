@@ -329,6 +329,25 @@ def test_a_survey_counts_what_is_there(songs, tmp_path):
     assert seen.events() == EventTokenizer(velocity_bins=0, drums=False)
 
 
+def test_the_tempo_is_the_one_that_most_pieces_begin_with(tmp_path):
+    """A performance with a tempo event a beat is still one piece."""
+    for i, tempo in enumerate((90, 90, 120)):
+        file = mido.MidiFile(ticks_per_beat=480)
+        track = mido.MidiTrack([mido.MetaMessage("set_tempo", tempo=mido.bpm2tempo(tempo))])
+        for _ in range(20 if tempo == 120 else 1):
+            track += [mido.Message("note_on", note=60), mido.Message("note_off", note=60, time=480)]
+            track.append(mido.MetaMessage("set_tempo", tempo=mido.bpm2tempo(140 if tempo == 120 else 90)))
+        file.tracks.append(track)
+        file.save(tmp_path / f"{i}.mid")
+    seen = survey(tmp_path)
+    assert (seen.tempo, seen.one_tempo, seen.meter) == (90.0, False, (4, 4))
+    assert seen.beats().tempo_bins > 0
+    made_up_tune(0, tempo=3000).write(str(tmp_path / "0.mid"))
+    made_up_tune(1, tempo=3000).write(str(tmp_path / "1.mid"))
+    assert survey(tmp_path).tempo == 1000.0
+    assert survey(tmp_path).melody().tempo == 1000.0  # which no tokenizer refuses
+
+
 def test_a_survey_of_many_files_looks_all_over_the_folder(tmp_path):
     fill(tmp_path, 9, tempo=100)
     made_up_tune(0, tempo=70).write(str(tmp_path / "zzz.mid"))
