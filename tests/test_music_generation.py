@@ -447,6 +447,32 @@ def test_evaluate_goes_without_the_copy_check_where_the_training_pieces_are_gone
 # ---- models of other kinds
 
 
+def test_a_model_of_the_other_recipe_says_where_it_goes(run, recipe, tuned, songs, tmp_path, capsys):
+    page = load_recipe("memory")
+    feature = aq.LogMel(sr=SR, n_fft=256, hop_length=160, n_mels=10)
+    words, sound, music = tmp_path / "words.keras", tmp_path / "yes.wav", tuned / "model.keras"
+    aq.SequenceClassifier(feature, models.gru(10, 2, units=4), ["yes", "no"], duration=0.3).save(words)
+    soundfile.write(sound, np.zeros(SR), SR)
+    is_words = "words.keras: is a SequenceClassifier, not a SequenceGenerator: it goes with recipes/speech_commands.py"
+    for command in (["generate", "--out", tmp_path / "out"], ["evaluate", "--data", songs]):
+        code, _, err = run(*command, "--model", words)
+        assert (code, err) == (1, f"error: {tmp_path / is_words}\n")
+    is_music = (
+        f"error: {music}: is a SequenceGenerator, not a SequenceClassifier: it goes with recipes/music_generation"
+    )
+    for command in (
+        ["classify", sound],
+        ["evaluate", "--data", tmp_path],
+        ["listen", "--file", sound],
+        ["export", "--format", "litert", "--out", tmp_path / "phone"],
+    ):
+        arguments = [*command[:1], "--model", music, *command[1:]]
+        assert cli.run(recipe.parser(), [str(a) for a in arguments]) == 1
+        assert capsys.readouterr().err == f"{is_music}.py\n"
+    assert page.main([str(sound), "--model", str(music), "--out", str(tmp_path / "out")]) == 1
+    assert capsys.readouterr().err == f"{is_music}.py\n"
+
+
 @pytest.mark.parametrize("content", [None, b"hello", "zip"])
 def test_a_model_that_is_none_is_one_line_and_exit_code_1(run, songs, tmp_path, content):
     path = tmp_path / "a.keras"
