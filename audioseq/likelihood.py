@@ -11,10 +11,12 @@ import keras
 import numpy as np
 
 from audioseq.generator import SequenceGenerator
-from audioseq.grids import PAD
+from audioseq.grids import PAD, require
+from audioseq.scores import Score
+from audioseq.tokens import BeatTokenizer
 from audioseq.tunes import TokenSet
 
-__all__ = ["TokenLikelihood", "piece_nats", "token_likelihood"]
+__all__ = ["TokenLikelihood", "piece_nats", "require_fit", "score_of", "token_likelihood"]
 
 MOST_AT_ONCE = 2**15  # tokens in a batch
 
@@ -26,7 +28,7 @@ class TokenLikelihood:
     Attributes:
         per_token: nats a token, the closing one included.
         per_note: nats a note.
-        per_second: nats a second of music.
+        per_second: nats a second of music, at the model's tempo where the tokens say none.
         nats: of all pieces together.
         tokens, notes, seconds, pieces: how much music that is.
     """
@@ -59,18 +61,31 @@ def token_likelihood(
     Raises:
         ValueError: another tokenizer, or no piece.
     """
-    if model.tokenizer != pieces.tokenizer:
-        raise ValueError(f"pieces are tokens of the model's tokenizer, {model.tokenizer}. Received: {pieces.tokenizer}")
+    require_fit(model, pieces)
     chosen = list(range(len(pieces))) if index is None else list(index)
-    if not chosen:
-        raise ValueError("there is no piece to judge")
+    require(bool(chosen), "there is a piece or more to judge", chosen)
     nats = piece_nats(model.network, [pieces[i] for i in chosen]) if nats is None else nats[chosen]
     total = math.fsum(nats)
     tokens = sum(len(pieces[i]) - 1 for i in chosen)
-    scores = [pieces.tokenizer.score(pieces.versions[0][i]) for i in chosen]
+    scores = [score_of(model, pieces.versions[0][i]) for i in chosen]
     notes = sum(len(score.notes) for score in scores)
     seconds = math.fsum(float(score.notes["end"].max()) for score in scores)
     return TokenLikelihood(total / tokens, total / notes, total / seconds, total, tokens, notes, seconds, len(chosen))
+
+
+def require_fit(model: SequenceGenerator, pieces: TokenSet) -> None:
+    """Refuse tokens of another tokenizer than the model's."""
+    rule = f"pieces are tokens of the model's tokenizer, {model.tokenizer}"
+    require(model.tokenizer == pieces.tokenizer, rule, pieces.tokenizer)
+
+
+def score_of(model: SequenceGenerator, tokens: np.ndarray) -> Score:
+    """The piece that tokens describe, at the model's tempo and in its meter where they say none, as pieces of the
+    model's own are.
+    """
+    bars = isinstance(model.tokenizer, BeatTokenizer)
+    tempo = None if isinstance(model.tokenizer, BeatTokenizer) and model.tokenizer.tempo_bins else model.tempo
+    return model.tokenizer.score(tokens, tempo=tempo, meter=None if bars else model.meter)
 
 
 def piece_nats(network: keras.Model, pieces: Iterable[np.ndarray]) -> np.ndarray:

@@ -11,7 +11,8 @@ import numpy as np
 from audioseq.copies import Copy, CopyIndex, Leakage, shared_grams
 from audioseq.generation import Options, plan
 from audioseq.generator import SequenceGenerator
-from audioseq.likelihood import TokenLikelihood, piece_nats, token_likelihood
+from audioseq.grids import is_count, require
+from audioseq.likelihood import TokenLikelihood, piece_nats, require_fit, score_of, token_likelihood
 from audioseq.scores import Score
 from audioseq.statistics import Comparison, compare
 from audioseq.tunes import TokenSet
@@ -89,15 +90,23 @@ def evaluate_music(
         generated: pieces to write; the i-th is as many seconds long as the i-th held-out piece.
         seed: of these.
         options: how they are drawn; its length is not used.
+
+    Raises:
+        ValueError: tokens of another tokenizer, no held-out piece, or none to write.
     """
+    require(is_count(generated, 1, 10**6), "generated is a whole number of pieces, 1 or more", generated)
+    require(len(held_out) > 0, "there is a held-out piece or more", len(held_out))
+    for part in (held_out, training):
+        if part is not None:
+            require_fit(model, part)
     nats = piece_nats(model.network, held_out)
-    pieces = scores_of(held_out)
+    pieces = scores_of(model, held_out)
     written = write_like(model, pieces, generated, seed=seed, options=options or Options())
     clean = leakage = None
     copies: list[Copy] = []
     usual: list[Copy] = []
     if training is not None:
-        heard = scores_of(training)
+        heard = scores_of(model, training)
         leakage = shared_grams(heard, pieces, training_names=training.names, testing_names=held_out.names)
         if leakage.clean:
             clean = token_likelihood(model, held_out, leakage.clean, nats=nats)
@@ -108,9 +117,9 @@ def evaluate_music(
     )
 
 
-def scores_of(pieces: TokenSet) -> list[Score]:
-    """The pieces as their tokens say them."""
-    return [pieces.tokenizer.score(tokens) for tokens in pieces.versions[0]]
+def scores_of(model: SequenceGenerator, pieces: TokenSet) -> list[Score]:
+    """The pieces as the model reads them."""
+    return [score_of(model, tokens) for tokens in pieces.versions[0]]
 
 
 def write_like(

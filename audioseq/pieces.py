@@ -19,7 +19,7 @@ import numpy as np
 
 from audioseq import smf
 from audioseq.files import atomic_path, write_text
-from audioseq.grids import Tokenizer
+from audioseq.grids import Tokenizer, require
 from audioseq.midi import find_midi
 from audioseq.reading import score_of
 from audioseq.smf import Limits, MidiError
@@ -130,6 +130,7 @@ def encode_folder(
     """
     if sustain not in ("keep", "fold"):
         raise ValueError(f'sustain must be "keep" or "fold". Received: {sustain!r}')
+    require(0.1 <= stretch <= 10, "stretch is how many times as slow, 0.1 to 10", stretch)
     if isinstance(workers, bool) or not isinstance(workers, int) or workers < 1:
         raise ValueError(f"workers must be a whole number, 1 or more. Received: {workers!r}")
     limits = limits or Limits()

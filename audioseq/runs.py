@@ -13,6 +13,7 @@ from collections.abc import Sequence
 from dataclasses import asdict
 from importlib import metadata
 from pathlib import Path
+from statistics import median
 from typing import TYPE_CHECKING, Any
 
 from audioseq.files import write_json, write_text
@@ -55,7 +56,8 @@ def open_run(
         if earlier is None:
             raise RunError(f"{out}: holds no run to resume (no {RUN})")
         theirs = earlier.get("settings", {})
-        changed = sorted(k for k in {*settings, *theirs} if settings.get(k) != theirs.get(k))
+        # in their order: a fingerprint, which follows the others, comes last
+        changed = [k for k in dict.fromkeys([*settings, *theirs]) if settings.get(k) != theirs.get(k)]
         if changed:
             name = changed[0]
             raise RunError(
@@ -133,14 +135,14 @@ def music_card(title: str, facts: dict[str, Any], evaluation: MusicEvaluation) -
             f"training piece: {evaluation.clean.per_token:.3f} a token."
         )
     if evaluation.copies:
-        mine, usual = (sorted(c.n_notes for c in group) for group in (evaluation.copies, evaluation.usual))
+        mine, usual = ([copy.n_notes for copy in group] for group in (evaluation.copies, evaluation.usual))
         lines += [
             "",
             "## How much it copies",
             "",
             f"Of {len(mine)} pieces that it wrote, the longest run of melodic intervals that a training piece has too "
-            f"is {mine[len(mine) // 2]} notes (median), {mine[-1]} at most; of the held-out pieces themselves "
-            f"{usual[len(usual) // 2]} and {usual[-1]}.",
+            f"is {median(mine):g} notes (median), {max(mine)} at most; of the held-out pieces themselves "
+            f"{median(usual):g} and {max(usual)}.",
         ]
     lines += ["", "## What it writes beside held-out pieces", "", "```", str(evaluation.statistics), "```", ""]
     return "\n".join(lines)

@@ -113,7 +113,7 @@ def fit(
     out = Path(out)
     steps = model.steps(training, settings.batch_size)
     if steps < 1:
-        raise TrainingError(f"{len(training)} training examples do not fill one batch of {settings.batch_size}")
+        raise TrainingError(f"the training examples do not fill one batch of {settings.batch_size}")
     with _strategy_of(model):
         model(model.example(training))  # makes all variables
         optimizer = keras.optimizers.AdamW(

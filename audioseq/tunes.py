@@ -18,13 +18,15 @@ from typing import Literal
 import numpy as np
 
 from audioseq.beats import BeatTokenizer
-from audioseq.grids import BOS, EOS, PAD, Tokenizer
+from audioseq.grids import BOS, EOS, MOST_STEPS, PAD, Tokenizer, is_count, require
 from audioseq.midi import MidiError, find_midi, read_score
 from audioseq.pieces import FileLine, Pieces, encode_folder
 from audioseq.splits import SPLITS, DatasetError, FolderSplit, GroupSplit, Split, file_itself
 from audioseq.tokens import EventTokenizer, MelodyTokenizer
 
 __all__ = ["Survey", "TokenSet", "Tunes", "midi_folder", "survey", "whole_folder"]
+
+SLOWEST, FASTEST = 4.0, 1000.0  # quarter notes a minute that a piece can be decoded at
 
 
 @dataclass(frozen=True, eq=False)
@@ -61,9 +63,9 @@ class TokenSet:
         return sum(len(piece) for piece in self.versions[0])
 
     def windows(self) -> np.ndarray:
-        """The piece of each example of an epoch: as many windows as it takes to hear all of a piece."""
-        counts = [-(-(len(piece) + 1) // self.window) for piece in self.versions[0]]
-        return np.repeat(np.arange(len(self)), counts)
+        """The piece of each example of an epoch: as many windows as it takes to hear all of its longest version."""
+        lengths = np.array([[len(piece) + 1 for piece in pieces] for pieces in self.versions], np.int64)
+        return np.repeat(np.arange(len(self)), -(-lengths.max(axis=0) // self.window))
 
     def steps(self, batch_size: int) -> int:
         """Whole batches in an epoch."""
@@ -75,11 +77,12 @@ class TokenSet:
         """
         rng = np.random.default_rng((seed, epoch))
         of = rng.permutation(self.windows())
+        counts = np.bincount(of).tolist()
         tokens = np.full((len(of), self.window + 1), PAD, np.int32)
         moved: dict[int, list[np.ndarray]] = {}
         for row, i in enumerate(of.tolist()):
             if i not in moved:
-                moved[i] = self._cut(self._vary(i, rng), int((of == i).sum()), rng)
+                moved[i] = self._cut(self._vary(i, rng), counts[i], rng)
             part = moved[i].pop()
             tokens[row, : len(part)] = part
         return tokens, of
@@ -120,7 +123,7 @@ class Tunes:
         training, validation, testing: the pieces; `testing` may be empty.
         report: a line for each file: used, or skipped and why.
         duplicates: pairs of a training piece that was left out, and the piece of another split with the same tokens.
-        tempo, meter: that most of the training pieces have, quarter notes a minute in whole numbers.
+        tempo, meter: that most of the training pieces begin with; quarter notes a minute, in whole numbers.
         fingerprint: SHA-256 over files, settings and splits.
     """
 
@@ -171,13 +174,11 @@ def midi_folder(
         ValueError: an argument is outside its domain.
     """
     folder = Path(folder)
-    least, most = transpose
-    if not least <= 0 <= most:
-        raise ValueError(f"transpose is semitones down, 0 or less, and up, 0 or more. Received: {transpose!r}")
-    if not tempos or tempos[0] != 1:
-        raise ValueError(f"tempos begin with 1, the piece as it is. Received: {tuple(tempos)!r}")
-    if window < 2:
-        raise ValueError(f"window is 2 tokens or more. Received: {window!r}")
+    rule = "transpose is whole semitones down, 0 or less, and up, 0 or more"
+    require(is_count(-transpose[0], 0, 127) and is_count(transpose[1], 0, 127), rule, tuple(transpose))
+    require(bool(tempos) and tempos[0] == 1, "tempos begin with 1, the piece as it is", tuple(tempos))
+    require(is_count(window, 2, MOST_STEPS), "window is a whole number of tokens, 2 or more", window)
+    require(is_count(seed, 0, 2**63), "seed is a whole number, 0 or above", seed)
     encoded = [encode_folder(folder, tokenizer, stretch=t, cache=cache, workers=workers) for t in tempos]
     names = encoded[0].names
     if any(pieces.names != names for pieces in encoded):
@@ -195,9 +196,12 @@ def midi_folder(
         sets[part] = TokenSet(tokenizer, versions, chosen_names, window, transpose if training else (0, 0))
     for part in ("training", "validation"):
         if not len(sets[part]):
+            out = f", {len(duplicates)} of them left out of training" if duplicates else ""
+            why = (
+                "none lies in a folder for it" if isinstance(split, FolderSplit) else "a split by piece needs 3 or more"
+            )
             raise DatasetError(
-                f"{folder}: no piece is left for {part}. There are {len(names)} pieces that can be used, and a split "
-                "by piece needs 3 or more"
+                f"{folder}: no piece is left for {part}. There are {len(names)} pieces that can be used{out}; {why}"
             )
     seen = survey(folder, sets["training"].names)
     settings = [tokenizer.to_dict(), window, list(transpose), list(tempos), splits]
@@ -252,8 +256,8 @@ class Survey:
         velocities, programs, tracks: how many different ones; tracks in the piece that has most.
         drums: whether any piece has drums.
         triplets: share of the onsets that lie on triplets of a quarter note or finer, not on sixteenths.
-        one_tempo: whether all pieces have one and the same tempo.
-        tempo, meter: that most pieces begin with.
+        one_tempo: whether all pieces have one and the same tempo, throughout.
+        tempo, meter: that most pieces begin with, the tempo in whole numbers, 4 to 1000.
     """
 
     velocities: int
@@ -295,7 +299,7 @@ def survey(folder: str | os.PathLike[str], names: Sequence[str] | None = None, *
     if not paths:
         raise MidiError(folder, "holds no MIDI file")
     velocities, programs, tracks, drums = set[int](), set[int](), 0, False
-    tempos, meters = Counter[float](), Counter[tuple[int, int]]()
+    first, tempos, meters = Counter[float](), set[float](), Counter[tuple[int, int]]()
     onsets = off = 0
     for path in paths[:: -(-len(paths) // most)]:
         try:
@@ -310,9 +314,11 @@ def survey(folder: str | os.PathLike[str], names: Sequence[str] | None = None, *
         tracks, drums = max(tracks, len(score.instruments)), drums or len(pitched) < len(score.notes)
         sixteenth = score.notes["start_tick"] * 4 / score.resolution
         onsets, off = onsets + len(sixteenth), off + int((np.abs(sixteenth - np.rint(sixteenth)) > 0.1).sum())
-        tempos.update(round(float(6e7 / tempo)) for tempo in score.tempos[:, 1])
+        own = np.rint(6e7 / score.tempos[:, 1]).clip(SLOWEST, FASTEST).tolist()
+        first[own[0]] += 1
+        tempos.update(own)
         meters[tuple(score.meters[0, 1:].tolist()) if len(score.meters) else (4, 4)] += 1
     if not onsets:
         raise MidiError(folder, f"none of {len(paths)} MIDI files can be used")
-    tempo, meter = tempos.most_common(1)[0][0], meters.most_common(1)[0][0]
+    tempo, meter = first.most_common(1)[0][0], meters.most_common(1)[0][0]
     return Survey(len(velocities), len(programs), tracks, drums, off / onsets, len(tempos) == 1, tempo, meter)

@@ -382,9 +382,9 @@ def show(args: argparse.Namespace) -> int:
     if left and not args.overwrite:
         raise RunError(f"{out}: holds {left[0]} already. Replace it by --overwrite")
     cli.load_tensorflow()
-    from audioseq import gradient_flow, load_model, memory_share
+    from audioseq import SequenceClassifier, gradient_flow, load_model, memory_share
 
-    model = load_model(args.model)
+    model = load_model(args.model, SequenceClassifier)
     share = memory_share(model, args.file, args.layer, args.of)
     flow = gradient_flow(model, args.file, args.layer)
     said = model.classify(args.file)

@@ -14,6 +14,7 @@ from __future__ import annotations
 import argparse
 import dataclasses
 import json
+import shlex
 import sys
 from pathlib import Path
 from typing import Any
@@ -126,9 +127,9 @@ def train(config: Config, out: Path, *, resume: bool, overwrite: bool, pieces: i
         files.write_json(out / runs.RUN, about)
         print(f"\ninterrupted after epoch {len(fitted.history)}; what was learnt is in {out}. {again(out, config)}")
         return cli.INTERRUPTED
-    held_out = data.testing if len(data.testing) else data.validation
+    part, held_out = ("test", data.testing) if len(data.testing) else ("validation", data.validation)
     judged = music_evaluation.evaluate_music(generator, held_out, data.training)
-    files.write_json(out / runs.RUN, {**about, "figures": {"test": judged.to_dict()}})
+    files.write_json(out / runs.RUN, {**about, "figures": {part: judged.to_dict()}})
     facts = {
         "network": f"{config.network}, {network.count_params():,} parameters",
         "reads and writes": f"{type(tokenizer).__name__}, {tokenizer.size} tokens",
@@ -137,7 +138,7 @@ def train(config: Config, out: Path, *, resume: bool, overwrite: bool, pieces: i
         "data fingerprint": data.fingerprint[:16],
     }
     files.write_text(out / "MODEL_CARD.md", runs.music_card(title, facts, judged))
-    print(f"\ntest: {judged}")
+    print(f"\n{part}: {judged}")
 
     if pieces:
         print()
@@ -151,7 +152,8 @@ def report(data: Any) -> None:
     """Say aloud what happened to the data."""
     if data.skipped:
         first = data.skipped[0]
-        print(f"skipped {len(data.skipped)} files, listed in skipped.jsonl; the first: {first.name}: {first.skipped}")
+        count = f"{len(data.skipped)} file{'s' * (len(data.skipped) > 1)}"
+        print(f"skipped {count}, listed in skipped.jsonl; the first: {first.name}: {first.skipped}")
     for left, right in data.duplicates[:3]:
         print(f"left {left} out of training: it has the same notes as {right}")
     if len(data.duplicates) > 3:
@@ -164,21 +166,29 @@ def again(out: Path, config: Config) -> str:
     for field in dataclasses.fields(config):
         value = getattr(config, field.name)
         words += [f"--{field.name.replace('_', '-')}", *map(str, value if isinstance(value, tuple) else [value])]
-    return f"Go on with:\n\n  python recipes/music_generation.py {' '.join(words)} --resume\n"
+    return f"Go on with:\n\n  python recipes/music_generation.py {shlex.join(words)} --resume\n"
 
 
 def write(model: Any, out: Path, count: int, *, seed: int, prompt: Any = None, **asked: Any) -> None:
     """Write pieces as .mid, .wav and .png."""
     from audioseq import plots, save_midi, synthesis
 
-    begun = prompt.get_end_time() if prompt is not None else None
     for i, piece in enumerate(model.generate_batch(count, prompt, seed=seed, **asked)):
         path = out / f"piece-{i + 1}.mid"
         save_midi(path, piece)
         synthesis.save_wav(path.with_suffix(".wav"), piece)
+        begun = None if prompt is None else end_of_prompt(model, prompt, piece)
         plots.piano_roll(piece, path.with_suffix(".png"), f"{path.stem}, seed {seed + i}", prompt_end=begun)
         notes = sum(len(instrument.notes) for instrument in piece.instruments)
         print(f"{path}: {notes} notes in {piece.get_end_time():.1f} s; beside it .wav and .png")
+
+
+def end_of_prompt(model: Any, prompt: Any, piece: Any) -> float:
+    """Where a prompt ends in the piece that goes on from it, in seconds: the piece may have another tempo."""
+    end = max(note.end for instrument in prompt.instruments for note in instrument.notes)
+    if model.tokenizer.in_seconds:
+        return end
+    return piece.tick_to_time(round(prompt.time_to_tick(end) * piece.resolution / prompt.resolution))
 
 
 # ----------------------------------------------------------------------------------- the other commands
@@ -235,7 +245,8 @@ def evaluate_command(args: argparse.Namespace) -> int:
     print(f"{args.data}: {judged}")
     if training is None:
         print(
-            "no copy check: the model's run.json, or the folder that it was trained on, is not there", file=sys.stderr
+            "no copy check: the model's run.json, or the folder that it was trained on, is not there or has changed",
+            file=sys.stderr,
         )
     if args.json:
         files.write_json(args.json, judged.to_dict())
@@ -247,23 +258,34 @@ def evaluate_command(args: argparse.Namespace) -> int:
 
 def training_pieces(model: Any, run: Path) -> Any:
     """The pieces that a model learnt, where its run and its data are still there."""
-    from audioseq import tunes
+    from audioseq import DatasetError, MidiError, tunes
 
     if not run.is_file():
         return None
     about = json.loads(run.read_text(encoding="utf-8"))
-    if not Path(about["data"]).is_dir():
-        return None
     settings = about["settings"]
-    data = tunes.midi_folder(
-        about["data"],
-        model.tokenizer,
-        seed=settings["seed"],
-        window=settings["window"],
-        transpose=tuple(settings["transpose"]),
-        tempos=tuple(settings["stretch"]),
-    )
+    if "data" not in about:  # it was killed before it was done
+        return None
+    try:
+        data = tunes.midi_folder(
+            about["data"],
+            model.tokenizer,
+            seed=settings["seed"],
+            window=settings["window"],
+            transpose=tuple(settings["transpose"]),
+            tempos=tuple(settings["stretch"]),
+        )
+    except (DatasetError, MidiError):
+        return None
     return data.training if data.fingerprint == settings["data_fingerprint"] else None
+
+
+def share(text: str) -> float:
+    """``0.2``."""
+    value = cli.not_negative(text)
+    if value >= 1:
+        raise argparse.ArgumentTypeError(f"a number from 0 up to 1. Received: {text!r}")
+    return value
 
 
 def pitches(text: str) -> tuple[int, int]:
@@ -297,7 +319,7 @@ def parser() -> argparse.ArgumentParser:
     learn.add_argument("--network", choices=NETWORKS, default=defaults["network"])
     learn.add_argument("--units", nargs="+", type=cli.positive_int, default=defaults["units"], metavar="N")
     learn.add_argument("--embedding", type=cli.positive_int, default=defaults["embedding"], metavar="N")
-    learn.add_argument("--dropout", type=cli.not_negative, default=defaults["dropout"], metavar="X")
+    learn.add_argument("--dropout", type=share, default=defaults["dropout"], metavar="X")
     learn.add_argument("--epochs", type=cli.positive_int, default=defaults["epochs"], metavar="N")
     learn.add_argument("--seed", type=int, default=defaults["seed"], metavar="N")
     learn.add_argument("--batch-size", type=cli.positive_int, default=defaults["batch_size"], metavar="N")

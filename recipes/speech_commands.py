@@ -255,10 +255,10 @@ def train_command(args: argparse.Namespace) -> int:
 
 def evaluate_command(args: argparse.Namespace) -> int:
     cli.load_tensorflow()
-    from audioseq import evaluate_folder, load_model
+    from audioseq import SequenceClassifier, evaluate_folder, load_model
     from audioseq.files import write_json
 
-    result = evaluate_folder(load_model(args.model), args.data)
+    result = evaluate_folder(load_model(args.model, SequenceClassifier), args.data)
     show(result, args.data)
     print("\n  class            recall  precision  clips")
     for name, row in result.per_class.items():
@@ -273,9 +273,9 @@ def evaluate_command(args: argparse.Namespace) -> int:
 
 def classify_command(args: argparse.Namespace) -> int:
     cli.load_tensorflow()
-    from audioseq import AudioError, load_model
+    from audioseq import AudioError, SequenceClassifier, load_model
 
-    model, failed = load_model(args.model), False
+    model, failed = load_model(args.model, SequenceClassifier), False
     for file in args.files:
         try:
             said = model.classify(file)
@@ -290,10 +290,10 @@ def classify_command(args: argparse.Namespace) -> int:
 
 def listen_command(args: argparse.Namespace) -> int:
     cli.load_tensorflow()
-    from audioseq import Detector, audio, load_model
+    from audioseq import Detector, SequenceClassifier, audio, load_model
     from audioseq.microphone import microphone
 
-    model = load_model(args.model)
+    model = load_model(args.model, SequenceClassifier)
     threshold = args.threshold
     if args.thresholds:
         threshold = json.loads(Path(args.thresholds).read_text(encoding="utf-8"))["thresholds"]
@@ -346,9 +346,9 @@ class Bars:
 
 def export_command(args: argparse.Namespace) -> int:
     cli.load_tensorflow()
-    from audioseq import export, load_model
+    from audioseq import SequenceClassifier, export, load_model
 
-    model = load_model(args.model)
+    model = load_model(args.model, SequenceClassifier)
     clips, labels = checked_clips(model, Path(args.model), args.data, args.unknown)
     if args.int8 and clips is None:
         print("error: --int8 compares labels on recordings: give their folder as --data DIR", file=sys.stderr)

@@ -1,17 +1,21 @@
-"""What several test files share: the real recordings beside the project, and a small folder of made-up words."""
+"""What several test files share: the real recordings beside the project, made-up words and tunes, and trained runs."""
 
 from __future__ import annotations
 
 import importlib.util
+import json
 import os
+import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 from types import ModuleType
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
 import numpy as np
+import pretty_midi
 import pytest
 import soundfile
 
@@ -35,6 +39,37 @@ def words(tmp_path_factory: pytest.TempPathFactory) -> Path:
                 soundfile.write(folder / word / f"speaker{speaker}_nohash_{take}.wav", y, SR)
     (folder / "_background_noise_").mkdir()
     soundfile.write(folder / "_background_noise_" / "hiss.wav", 0.1 * rng.standard_normal(SR * 20), SR)
+    return folder
+
+
+def made_up_tune(seed: int, *, bars: int = 6, tempo: float = 100.0, drums: bool = False) -> pretty_midi.PrettyMIDI:
+    """A melody that walks through C major over a bass, on a grid of eighth notes."""
+    rng = np.random.default_rng(seed)
+    scale = [60 + 12 * octave + step for octave in range(2) for step in (0, 2, 4, 5, 7, 9, 11)]
+    midi = pretty_midi.PrettyMIDI(initial_tempo=tempo)
+    midi.time_signature_changes.append(pretty_midi.TimeSignature(3, 4, 0))
+    eighth, place = 30 / tempo, int(rng.integers(4, 9))
+    upper, lower, kit = (pretty_midi.Instrument(program) for program in (73, 32, 0))
+    for i in range(6 * bars):
+        place = int(np.clip(place + rng.integers(-2, 3), 0, len(scale) - 1))
+        upper.notes.append(pretty_midi.Note(90, scale[place], i * eighth, (i + 1) * eighth))
+        if i % 6 == 0:
+            lower.notes.append(pretty_midi.Note(70, scale[place % 7] - 24, i * eighth, (i + 6) * eighth))
+            kit.notes.append(pretty_midi.Note(100, 36, i * eighth, (i + 1) * eighth))
+    kit.is_drum = True
+    midi.instruments = [upper, lower, *[kit] * drums]
+    return midi
+
+
+@pytest.fixture(scope="session")
+def songs(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Twelve tunes of one tempo, every third with drums, some in a folder; and a file that is none."""
+    folder = tmp_path_factory.mktemp("songs")
+    (folder / "more").mkdir()
+    for i in range(12):
+        name = f"more/tune{i:02}.mid" if i > 8 else f"tune{i:02}.mid"
+        made_up_tune(i, bars=4 + i % 3, drums=i % 3 == 0).write(str(folder / name))
+    (folder / "broken.mid").write_bytes(b"MThd rubbish")
     return folder
 
 
@@ -80,3 +115,62 @@ def trained(words: Path, recipe: ModuleType, tmp_path_factory: pytest.TempPathFa
     arguments += ["--epochs", "8", "--batch-size", "8"]
     assert cli.run(recipe.parser(), arguments) == 0
     return out
+
+
+@pytest.fixture(scope="session")
+def music() -> ModuleType:
+    """The module ``recipes/music_generation.py``."""
+    return load_recipe("music_generation")
+
+
+SHORT = ("--units", "16", "16", "--embedding", "8", "--window", "32", "--batch-size", "4", "--epochs", "4")
+SHORT += ("--transpose", "-3", "3", "--stretch", "1", "1.1", "--tokens", "events")
+
+
+@pytest.fixture(scope="session")
+def tuned(songs: Path, music: ModuleType, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The run folder of a short training on `songs`."""
+    from audioseq import cli
+
+    out = tmp_path_factory.mktemp("tuned") / "run"
+    assert cli.run(music.parser(), ["train", "--data", str(songs), "--out", str(out), *SHORT]) == 0
+    return out
+
+
+def start_training(recipe: str, out: Path, *arguments: object) -> subprocess.Popen:
+    """A recipe's ``train`` in a process of its own."""
+    command = [sys.executable, str(ROOT / "recipes" / f"{recipe}.py"), "train", "--out", str(out)]
+    env = {**os.environ, "PYTHONPATH": str(ROOT)}
+    given = [str(argument) for argument in arguments]
+    return subprocess.Popen([*command, *given], env=env, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
+
+
+def train_and_be_killed_twice(recipe: str, out: Path, *arguments: object) -> None:
+    """Train, with a SIGKILL in the middle of the second and the fourth epoch, each time gone on with."""
+    for epochs, more in ((1, []), (3, ["--resume"])):
+        run = start_training(recipe, out, *arguments, *more)
+        history = out / "history.csv"
+        deadline = time.monotonic() + 240
+        while not history.is_file() or len(history.read_text().splitlines()) <= epochs:
+            assert run.poll() is None, run.stderr.read().decode()
+            assert time.monotonic() < deadline
+            time.sleep(0.02)
+        run.send_signal(signal.SIGKILL)
+        run.wait()
+    assert not (out / "model.keras").exists()
+    last = start_training(recipe, out, *arguments, "--resume")
+    assert last.wait() == 0, last.stderr.read().decode()
+
+
+def assert_same_run(one: Path, other: Path) -> None:
+    """Two runs ended with the same bits: weights, history and figures."""
+    import audioseq as aq
+
+    weights = [aq.load_model(out / "model.keras").get_weights() for out in (one, other)]
+    for a, b in zip(*weights, strict=True):
+        np.testing.assert_array_equal(a, b)
+    rows = [(out / "history.csv").read_text().splitlines() for out in (one, other)]
+    without_seconds = [[line.rsplit(",", 1)[0] for line in lines] for lines in rows]
+    assert without_seconds[0] == without_seconds[1]
+    figures = [json.loads((out / "run.json").read_text())["figures"] for out in (one, other)]
+    assert figures[0] == figures[1]

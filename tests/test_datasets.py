@@ -16,7 +16,7 @@ import soundfile
 
 from audioseq import datasets
 from audioseq.datasets import ClipSet, word_folder
-from audioseq.splits import SPLITS, DatasetError, GroupSplit, HashSplit, ListSplit, speaker_of
+from audioseq.splits import SPLITS, DatasetError, FolderSplit, GroupSplit, HashSplit, ListSplit, speaker_of
 
 SR = 8000
 N = 1600  # samples of a clip
@@ -278,6 +278,15 @@ def test_group_split_takes_whole_groups_up_to_the_share():
     drawn = [tuple(GroupSplit(seed=seed).assign(Path(), names)) for seed in (0, 0, 1)]
     assert drawn[0] == drawn[1] != drawn[2]
     assert GroupSplit(seed=0).assign(Path(), names[::-1])[::-1] == list(drawn[0])
+
+
+def test_folders_of_any_usual_name_are_the_split():
+    names = ["train/a", "Training/deep/b", "VALID/c", "dev/d", "val/e", "validation/f", "test/train/g", "testing/h"]
+    split = FolderSplit()
+    assert split.assign(Path("x"), names) == ["training"] * 2 + ["validation"] * 4 + ["testing"] * 2
+    assert [split.of(name) for name in ("a.mid", "train.mid", "training_data/a.mid", "more/test/a.mid")] == [None] * 4
+    with pytest.raises(DatasetError, match=r"x: a.mid lies in no folder of \['dev', 'test'"):
+        split.assign(Path("x"), ["train/b.mid", "a.mid"])
 
 
 def test_named_groups_go_where_they_are_sent_and_a_share_draws_from_the_rest():

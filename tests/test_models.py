@@ -193,6 +193,21 @@ class TestWhatIsNoModel:
         with pytest.raises(aq.ModelError, match="not one of audioseq's"):
             aq.load_model(tmp_path / "a.keras")
 
+    def test_of_another_kind(self, tmp_path):
+        tokenizer = aq.MelodyTokenizer()
+        generator = aq.SequenceGenerator(tokenizer, models.event_gru(tokenizer.size, units=(4,), embedding=4))
+        kinds = {aq.SequenceClassifier: classifier(models.feed_forward), aq.SequenceGenerator: generator}
+        for kind, model in kinds.items():
+            path = tmp_path / f"{kind.__name__}.keras"
+            model.save(path)
+            for known in (None, kind, type(model)):
+                assert type(aq.load_model(path, known)) is kind
+            (other,) = set(kinds) - {kind}
+            recipe = "speech_commands" if kind is aq.SequenceClassifier else "music_generation"
+            rule = rf"is a {kind.__name__}, not a {other.__name__}: it goes with recipes/{recipe}\.py"
+            with pytest.raises(aq.ModelError, match=rule):
+                aq.load_model(path, other)
+
     def test_code_in_a_lambda_is_not_run(self, tmp_path):
         inputs = keras.Input((None, 20))
         x = keras.layers.Lambda(lambda x: keras.ops.mean(x, axis=1), output_shape=(20,))(inputs)

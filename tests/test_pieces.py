@@ -11,7 +11,7 @@ import pytest
 from audioseq import pieces
 from audioseq.midi import Limits, MidiError, load_midi
 from audioseq.pieces import encode_folder
-from audioseq.tokens import EventTokenizer, MelodyTokenizer
+from audioseq.tokens import BeatTokenizer, EventTokenizer, MelodyTokenizer
 
 
 @pytest.fixture
@@ -55,6 +55,27 @@ def test_tokens_are_those_of_each_file(folder, sustain):
     np.testing.assert_array_equal(made[-1], list(made)[-1])
     with pytest.raises(IndexError):
         made[4]
+
+
+def test_stretched_pieces_are_slower_and_at_their_place_in_the_bars(folder, tmp_path):
+    """As the same file with every tempo and time twice as long, which is what playing it at half the tempo is."""
+    piece = load_midi(folder / "a.mid", sustain="fold")
+    slow = pretty_midi.PrettyMIDI(initial_tempo=60)
+    slow.instruments.append(pretty_midi.Instrument(0))
+    slow.instruments[0].notes = [
+        pretty_midi.Note(n.velocity, n.pitch, 2 * n.start, 2 * n.end) for n in piece.instruments[0].notes
+    ]
+    slow.write(str(tmp_path / "slow.mid"))
+    for tokenizer in (EventTokenizer(), BeatTokenizer(), MelodyTokenizer()):
+        found = pieces.encode_file(folder / "a.mid", tokenizer, stretch=2.0)
+        np.testing.assert_array_equal(found, tokenizer.encode(load_midi(tmp_path / "slow.mid")))
+    cache = tmp_path / "cache"
+    one, two = (encode_folder(folder, EventTokenizer(), stretch=s, cache=cache) for s in (1.0, 2.0))
+    assert one.fingerprint != two.fingerprint
+    assert len(list(cache.iterdir())) == 2
+    ends = [[EventTokenizer().score(tokens).notes["end"].max() for tokens in made] for made in (one, two)]
+    np.testing.assert_allclose(ends[1], 2 * np.array(ends[0]), atol=0.01)  # a step
+    np.testing.assert_array_equal(encode_folder(folder, EventTokenizer(), stretch=2.0, cache=cache).tokens, two.tokens)
 
 
 def test_workers_give_the_same(folder, monkeypatch):
@@ -103,5 +124,8 @@ def test_folders_that_nothing_can_be_made_of(tmp_path):
         encode_folder(tmp_path, EventTokenizer())
     with pytest.raises(ValueError, match=r"workers must be a whole number, 1 or more. Received: 0"):
         encode_folder(tmp_path, EventTokenizer(), workers=0)
+    for stretch in (0, 11, float("nan")):
+        with pytest.raises(ValueError, match=rf"stretch is how many times as slow, 0.1 to 10. Received: {stretch}"):
+            encode_folder(tmp_path, EventTokenizer(), stretch=stretch)
     with pytest.raises(ValueError, match=r'sustain must be "keep" or "fold". Received: None'):
         encode_folder(tmp_path, EventTokenizer(), sustain=None)

@@ -244,3 +244,22 @@ def test_bad_input(tmp_path):
     with pytest.raises(ValueError, match=r"a picture has at most 100,000 bars\. Received: '250,000,000'"):
         plots.piano_roll(Score(endless, 1), tmp_path / "a.png")
     assert [path.name for path in tmp_path.iterdir()] == ["file"]
+
+
+@pytest.mark.parametrize("accuracy", [False, True])
+def test_a_learning_curve_has_a_panel_for_what_was_measured(tmp_path, monkeypatch, accuracy):
+    figures = []
+    save = plots._save
+    monkeypatch.setattr(plots, "_save", lambda fig, path: (figures.append(fig), save(fig, path)))
+    history = [{"epoch": i, "loss": 3.0 - i, "val_loss": 4.0 - i % 2} for i in range(3)]
+    if accuracy:
+        history = [{**row, "accuracy": 0.5, "val_accuracy": 0.25} for row in history]
+    plots.learning_curve(history, 1, tmp_path / "curve.png", "title")
+    assert (tmp_path / "curve.png").read_bytes()[:8] == b"\x89PNG\r\n\x1a\n"
+    axes = figures[0].axes
+    assert [ax.get_ylabel() for ax in axes] == ["cross-entropy, nats", "accuracy, %"][: 1 + accuracy]
+    training, validation, *_ = axes[0].lines
+    np.testing.assert_array_equal(training.get_xydata(), [[1, 3], [2, 2], [3, 1]])
+    np.testing.assert_array_equal(validation.get_ydata(), [4, 3, 4])
+    (dot,) = (line for ax in axes for line in ax.lines if line.get_marker() == "o")
+    assert (dot.get_xdata()[0], dot.get_ydata()[0]) == (2, 25 if accuracy else 3)

@@ -4,17 +4,13 @@ from __future__ import annotations
 
 import csv
 import json
-import os
-import signal
 import subprocess
 import sys
-import time
-from pathlib import Path
 
 import keras
 import numpy as np
 import pytest
-from conftest import ROOT, SR
+from conftest import ROOT, SR, assert_same_run, start_training, train_and_be_killed_twice
 
 import audioseq as aq
 from audioseq import augment, models, trainees, training
@@ -151,36 +147,11 @@ class TestResume:
 
     def test_a_run_killed_twice_ends_with_the_same_bits(self, words, tmp_path):
         """SIGKILL in the middle of an epoch; dropout, all the recipe's augmentation, averages and mixup included."""
-
-        def start(out: Path, *more: str) -> subprocess.Popen:
-            command = [sys.executable, str(ROOT / "recipes" / "speech_commands.py"), "train", "--data", str(words)]
-            command += ["--out", str(out), "--unknown", "odd", "--epochs", "4", "--batch-size", "4", *more]
-            env = {**os.environ, "PYTHONPATH": str(ROOT)}
-            return subprocess.Popen(command, env=env, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
-
-        whole = start(tmp_path / "whole")
-        for epochs, more in ((1, []), (3, ["--resume"])):
-            run = start(tmp_path / "cut", *more)
-            history = tmp_path / "cut" / "history.csv"
-            deadline = time.monotonic() + 240
-            while not history.is_file() or len(history.read_text().splitlines()) <= epochs:
-                assert run.poll() is None, run.stderr.read().decode()
-                assert time.monotonic() < deadline
-                time.sleep(0.02)
-            run.send_signal(signal.SIGKILL)
-            run.wait()
-        assert not (tmp_path / "cut" / "model.keras").exists()
-        last = start(tmp_path / "cut", "--resume")
-        assert last.wait() == 0, last.stderr.read().decode()
+        arguments = ["--data", words, "--unknown", "odd", "--epochs", "4", "--batch-size", "4"]
+        whole = start_training("speech_commands", tmp_path / "whole", *arguments)
+        train_and_be_killed_twice("speech_commands", tmp_path / "cut", *arguments)
         assert whole.wait() == 0, whole.stderr.read().decode()
-        one, other = (aq.load_model(tmp_path / name / "model.keras") for name in ("whole", "cut"))
-        for a, b in zip(one.get_weights(), other.get_weights(), strict=True):
-            np.testing.assert_array_equal(a, b)
-        rows = [(tmp_path / name / "history.csv").read_text().splitlines() for name in ("whole", "cut")]
-        without_seconds = [[line.rsplit(",", 1)[0] for line in lines] for lines in rows]
-        assert without_seconds[0] == without_seconds[1]
-        figures = [json.loads((tmp_path / name / "run.json").read_text())["figures"] for name in ("whole", "cut")]
-        assert figures[0] == figures[1]
+        assert_same_run(tmp_path / "whole", tmp_path / "cut")
 
 
 def test_ctrl_c_keeps_what_was_learnt(words, tmp_path, recipe, monkeypatch, capsys):
