@@ -64,9 +64,10 @@ def pitch_mask(
     require(0 <= low <= high <= 127, "a range is two MIDI pitches, 0 <= low <= high <= 127", (low, high))
     classes = key_pitches(key) if key is not None else range(12)
     pitch = tokenizer.begun_pitch
-    fits = (pitch >= low) & (pitch <= high) & np.isin(pitch % 12, [*classes])
+    # pitch tokens that drums share reach beyond the tokenizer's range
+    fits = (pitch >= max(low, tokenizer.low)) & (pitch <= min(high, tokenizer.high)) & np.isin(pitch % 12, [*classes])
     what = f"no pitch of the model's lies in {low} to {high}" + (f" and {key}" if key else "")
-    require(bool(fits.any()), what, f"the model has {pitch[pitch >= 0].min()} to {pitch.max()}")
+    require(bool(fits.any()), what, f"the model has {tokenizer.low} to {tokenizer.high}")
     return fits | (pitch < 0)
 
 
