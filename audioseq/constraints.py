@@ -251,6 +251,11 @@ class BeatConstraints(Constraints):
 class MelodyConstraints(Constraints):
     """Of a `MelodyTokenizer`."""
 
+    def run(self, state: np.ndarray, sequence: Sequence[int] | np.ndarray) -> np.ndarray:
+        state = super().run(state, sequence)
+        # a prompt's last note is as long as the prompt has it: no hold goes on with it
+        return np.concatenate([np.zeros_like(state[:1]), state[1:]])
+
     def allowed(self, state: Any, keep: Any, *, ops: Any = np) -> Any:
         n, kind = self._grammar, self._kind
         grammar = self.tokenizer.allowed(state[..., :n], ops=ops)

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from collections import Counter
+
 import music21
 import numpy as np
+import pretty_midi
 import pytest
 from keras import ops
 
@@ -121,6 +124,50 @@ def test_whatever_is_drawn_keeps_to_what_is_asked(tokenizer):
         # what was said is heard: no note was cut short or swallowed by another
         begins = "duration_" if isinstance(tokenizer, BeatTokenizer) else ("note_on_", "drum_", "pitch_")
         assert len(notes) == sum(tokenizer.vocabulary[token].startswith(begins) for token in row)
+
+
+def random_prompt(tokenizer, rng):
+    """A piece of at most 20 steps, with pitches all over the tokenizer's range, and drums where it has them."""
+    step = 1 / tokenizer.steps_per_second if tokenizer.in_seconds else 0.5 / tokenizer.steps_per_beat
+    piece = pretty_midi.PrettyMIDI(initial_tempo=120)
+    for program, is_drum in ((0, False), (30, False), (0, True)):
+        player = pretty_midi.Instrument(program, is_drum)
+        for _ in range(int(rng.integers(1, 8))):
+            start = int(rng.integers(0, 18))
+            end = int(rng.integers(start + 1, 20))
+            pitch = int(rng.integers(tokenizer.low, tokenizer.high + 1))
+            player.notes.append(pretty_midi.Note(int(rng.integers(1, 128)), pitch, start * step, end * step))
+        piece.instruments.append(player)
+    return tokenizer.encode(piece)
+
+
+@pytest.mark.parametrize("tokenizer", TOKENIZERS, ids=repr)
+def test_after_any_prompt_too_and_the_prompts_notes_stay(tokenizer):
+    rng = np.random.default_rng(1)
+    limits = constraints_of(tokenizer)
+    asked, prompts, states, keep = [], [], [], []
+    for _ in range(40):
+        own, key, span = limits_of(tokenizer, rng)
+        prompt = random_prompt(tokenizer, rng)
+        state = limits.run(limits.start(**own), prompt)
+        if limits.left(state) > 0:
+            asked.append(own)
+            prompts.append(prompt)
+            states.append(state)
+            keep.append(pitch_mask(tokenizer, key=key, pitch_range=span))
+    assert len(asked) >= 5
+    tastes = [TASTES[i % len(TASTES)] for i in range(len(asked))]
+    rows, _ = walk(tokenizer, np.stack(states), np.stack(keep), tastes, rng)
+    for own, prompt, row in zip(asked, prompts, rows, strict=True):
+        notes, start, end, meter = in_steps(tokenizer, [*prompt, *row])
+        assert end.max() == last_step(tokenizer, own, meter)
+        table = [Counter(table_of(*x)) for x in (in_steps(tokenizer, prompt)[:3], (notes, start, end))]
+        assert table[0] <= table[1]
+
+
+def table_of(notes, start, end):
+    names = ("pitch", "velocity", "program", "is_drum")
+    return zip(*(notes[name].tolist() for name in names), start.tolist(), end.tolist(), strict=True)
 
 
 @pytest.mark.parametrize("tokenizer", TOKENIZERS, ids=repr)
