@@ -73,7 +73,11 @@ class Sampler:
         return [np.concatenate(own) for own in parts]
 
     def chunks(self, jobs: Sequence[Job], *, chunk: int = CHUNK) -> Iterator[dict[int, np.ndarray]]:
-        """What is drawn, up to `chunk` tokens at a time: the new tokens of each job that goes on, by its place."""
+        """What is drawn, up to `chunk` tokens at a time: the new tokens of each job that goes on, by its place.
+
+        Raises:
+            ValueError: the network's logits are no numbers.
+        """
         lanes = [*range(len(jobs)), *[0] * max(0, LEAST - len(jobs))]  # jobs; of an idle lane the first
         mine = [jobs[i] for i in lanes]
         random = [np.random.default_rng(job.seed) for job in mine]
@@ -101,6 +105,8 @@ class Sampler:
                 if not going[lane]:
                     continue
                 end = np.flatnonzero(drawn[lane] == EOS)
+                if (drawn[lane, : end[0] if len(end) else None] == PAD).any():  # which is never allowed
+                    raise ValueError("the network's logits are no numbers: its weights are broken")
                 new[job] = drawn[lane, : end[0]] if len(end) else drawn[lane]
                 going[lane] = not len(end)
             yield new

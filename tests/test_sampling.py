@@ -225,3 +225,12 @@ def test_tokens_of_a_network_without_a_memory_come_as_often_as_its_bias_says():
         assert counts[sounds].sum() == counts[sounds][may].sum()
         expected = likely / likely.sum() * counts[sounds].sum()
         assert stats.chisquare(counts[sounds][may], expected).pvalue > 0.001
+
+
+@pytest.mark.parametrize("temperature", [0.0, 1.0])
+def test_a_network_of_broken_weights_is_named_and_does_not_draw_for_ever(temperature):
+    network = models.event_rnn(MELODY.size, units=(2,), embedding=2)
+    network.head.set_weights([np.full(weight.shape, np.nan) for weight in network.head.get_weights()])
+    sampler = Sampler(network, constraints_of(MELODY))
+    with pytest.raises(ValueError, match="the network's logits are no numbers"):
+        next(sampler.chunks([job(0, tokenizer=MELODY, end=4, temperature=temperature)], chunk=8))
