@@ -119,23 +119,25 @@ def plan(model: SequenceGenerator, prompt: Score | pretty_midi.PrettyMIDI | None
     tempo = options.tempo or (_tempo_of(score) if score else model.tempo)
     meter = options.meter or (_meter_of(score) if score else model.meter)
     keep = pitch_mask(tokenizer, key=options.key, pitch_range=options.pitch_range)
-    tokens = np.zeros(0, np.int32) if score is None else _encode(tokenizer, score, options)
-
+    steps = _steps(tokenizer, options, tempo, meter)
     bars, said_tempo, said_meter = 0, False, isinstance(tokenizer, BeatTokenizer)  # by the tokens
+    tokens = np.zeros(0, np.int32)
     if isinstance(tokenizer, BeatTokenizer):
         bars = 0 if options.seconds else options.bars or BARS
         said_tempo = tokenizer.tempo_bins > 0 and options.tempo is None and options.seconds is None
         if not said_tempo:
             keep = keep & (tokenizer._table.kind != beats.TEMPO)
-        if options.meter is not None and score is None:
+        if options.meter is not None:
             require(options.meter in tokenizer.meters, "the model knows no such meter", options.meter)
+            keep = keep & (tokenizer._table.kind != beats.METER)
             first = tokenizer._table.first
             place = tokenizer.meters.index(options.meter)
             tokens = np.array([first[beats.BAR], first[beats.METER] + place], np.int32)
-        if options.meter is not None:
-            keep = keep & (tokenizer._table.kind != beats.METER)
-    end = 1 if bars else _steps(tokenizer, options, tempo, meter)
-    state = limits.run(limits.start(end=end, bars=bars, polyphony=options.polyphony), tokens)
+            if score is not None:  # its bars are those of the piece
+                score = dataclasses.replace(score, meters=np.array([[0, *options.meter]], np.int64))
+    if score is not None:
+        tokens = _encode(tokenizer, score, options)
+    state = limits.run(limits.start(end=steps, bars=bars, polyphony=options.polyphony), tokens)
     left = limits.left(state)
     asked = f"{options.seconds:g} seconds" if options.seconds else f"{options.bars or BARS} bars"
     rule = f"the prompt is shorter than the piece that is asked for ({asked})"
@@ -232,7 +234,13 @@ def _meter_of(score: Score) -> tuple[int, int]:
 
 
 def _is_meter(meter: Any) -> bool:
-    return len(meter) == 2 and 1 <= meter[0] <= 64 and meter[1] in (1, 2, 4, 8, 16, 32)
+    return (
+        isinstance(meter, tuple)
+        and len(meter) == 2
+        and all(map(_whole, meter))
+        and 1 <= meter[0] <= 64
+        and meter[1] in (1, 2, 4, 8, 16, 32)
+    )
 
 
 def _whole(value: Any) -> bool:
