@@ -99,7 +99,11 @@ class Constraints:
 
     def left(self, state: np.ndarray) -> int:
         """Steps until the last note must have ended; 0 or less where nothing can follow."""
-        return int(state[self._grammar] - state[self._grammar - 1])
+        return int(state[self._grammar]) - self.now(state)
+
+    def now(self, state: np.ndarray) -> int:
+        """The step up to which everything is said: what follows begins, and what sounds ends, there or later."""
+        return int(state[self._grammar - 1])
 
     @functools.cached_property
     def _grammar(self) -> int:
@@ -171,6 +175,9 @@ class BeatConstraints(Constraints):
     def left(self, state: np.ndarray) -> int:
         end, now, _, _ = self._limits(state, np)
         return int(end[0] - max(now[0], state[self._grammar + 3]))
+
+    def now(self, state: np.ndarray) -> int:
+        return int(self._limits(state, np)[1][0])
 
     def _limits(self, state: Any, ops: Any) -> tuple[Any, ...]:
         n = self._grammar

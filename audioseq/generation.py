@@ -174,29 +174,34 @@ def stream_notes(
 ) -> Iterator[Note]:
     """See `SequenceGenerator.notes`."""
     one = plan(model, prompt, dataclasses.replace(options or Options(), **changes), seed)
+    limits = model.sampler.constraints
 
     def stream() -> Iterator[Note]:
-        tokens, told = one.job.prompt, Counter[tuple[Any, ...]]()
+        tokens, state, told = one.job.prompt, one.job.state, Counter[tuple[Any, ...]]()
         for new in model.sampler.chunks([one.job], chunk=chunk):
-            tokens = np.concatenate([tokens, new[0]])
+            tokens, state = np.concatenate([tokens, new[0]]), limits.run(state, new[0])
             # what ends where the tokens end may go on in the next ones
-            yield from _untold(one, tokens, told, whole=len(new[0]) < chunk)
+            over = len(new[0]) < chunk
+            yield from _untold(one, tokens, told, before=MOST_STEPS + 1 if over else limits.now(state))
 
     return stream()
 
 
-def _untold(one: Plan, tokens: np.ndarray, told: Counter[tuple[Any, ...]], *, whole: bool) -> Iterator[Note]:
-    notes = [
-        Note(n.pitch, n.velocity, n.start, n.end, instrument.program, instrument.is_drum)
-        for instrument in as_pretty_midi(one.score(tokens)).instruments
-        for n in instrument.notes
-    ]
-    last = max((note.end for note in notes), default=0.0)
+def _untold(one: Plan, tokens: np.ndarray, told: Counter[tuple[Any, ...]], *, before: int) -> Iterator[Note]:
+    """The notes that end before a step and were not told yet."""
+    tokenizer: Any = one.tokenizer
+    score = one.score(tokens)
+    notes = score.notes[np.lexsort([score.notes[name] for name in ("pitch", "start", "end")])]
+    if tokenizer.in_seconds:
+        end = notes["end"] * tokenizer.steps_per_second
+    else:
+        end = notes["end_tick"] * tokenizer.steps_per_beat / score.resolution
+    fields = [notes[field.name].tolist() for field in dataclasses.fields(Note)]
     seen = Counter[tuple[Any, ...]]()  # two tracks may play the same
-    for note in sorted(notes, key=lambda note: (note.end, note.start, note.pitch)):
+    for note in map(Note, *(column[: np.count_nonzero(np.rint(end) < before)] for column in fields)):
         what = (note.pitch, note.start, note.program, note.is_drum)
         seen[what] += 1
-        if seen[what] > told[what] and (whole or note.end < last):
+        if seen[what] > told[what]:
             told[what] += 1
             yield note
 

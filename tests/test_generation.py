@@ -13,7 +13,7 @@ import pretty_midi
 import pytest
 from conftest import ROOT
 
-from audioseq.generation import Options, plan
+from audioseq.generation import Note, Options, plan, stream_notes
 from audioseq.midi import save_midi
 from audioseq.scores import as_pretty_midi, as_score
 from audioseq.tokens import BeatTokenizer, EventTokenizer, MelodyTokenizer
@@ -216,6 +216,47 @@ def test_seconds_are_seconds(all_models, seconds, tempo):
 
 def test_sixteen_bars_where_nothing_is_asked_for(melody):
     assert end_of(melody.generate()) == pytest.approx(16 * 3 * 60 / 112, abs=1e-9)  # 3/4 at 112
+
+
+# ---- notes as they come
+
+
+@pytest.mark.parametrize("chunk", [3, 16])
+@pytest.mark.parametrize("prompt", [None, prompt_of()], ids=["alone", "prompt"])
+def test_notes_come_in_the_order_of_their_ends_and_are_those_of_the_piece(all_models, chunk, prompt):
+    for model in all_models:
+        for seed in range(2):
+            changes = {"bars": 2, "temperature": 1.0}
+            piece = model.generate(prompt, seed=seed, **changes)
+            expected = [
+                Note(n.pitch, n.velocity, n.start, n.end, i.program, i.is_drum)
+                for i in piece.instruments
+                for n in i.notes
+            ]
+            told = [*stream_notes(model, prompt, seed=seed, options=None, changes=changes, chunk=chunk)]
+            assert Counter(told) == Counter(expected)
+            ends = [note.end for note in told]
+            assert ends == sorted(ends)
+
+
+def test_a_note_comes_before_the_rest_is_drawn(all_models, monkeypatch):
+    for model in all_models:
+        drawn = []
+        chunks = model.sampler.chunks
+
+        def counted(*args, chunks=chunks, drawn=drawn, **options):
+            for new in chunks(*args, **options):
+                drawn.append(new)
+                yield new
+
+        monkeypatch.setattr(model.sampler, "chunks", counted)
+        notes = model.notes(bars=40, temperature=1.0)
+        assert not drawn  # nothing, before a note is asked for
+        next(notes)
+        first = len(drawn)
+        rest = len([*notes])
+        assert rest > 3
+        assert first <= len(drawn) / 2
 
 
 def test_bad_options_of_notes_are_told_at_once(melody):
