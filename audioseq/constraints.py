@@ -64,9 +64,10 @@ def pitch_mask(
     require(0 <= low <= high <= 127, "a range is two MIDI pitches, 0 <= low <= high <= 127", (low, high))
     classes = key_pitches(key) if key is not None else range(12)
     pitch = tokenizer.begun_pitch
-    fits = (pitch >= low) & (pitch <= high) & np.isin(pitch % 12, [*classes])
+    # pitch tokens that drums share reach beyond the tokenizer's range
+    fits = (pitch >= max(low, tokenizer.low)) & (pitch <= min(high, tokenizer.high)) & np.isin(pitch % 12, [*classes])
     what = f"no pitch of the model's lies in {low} to {high}" + (f" and {key}" if key else "")
-    require(bool(fits.any()), what, f"the model has {pitch[pitch >= 0].min()} to {pitch.max()}")
+    require(bool(fits.any()), what, f"the model has {tokenizer.low} to {tokenizer.high}")
     return fits | (pitch < 0)
 
 
@@ -98,7 +99,11 @@ class Constraints:
 
     def left(self, state: np.ndarray) -> int:
         """Steps until the last note must have ended; 0 or less where nothing can follow."""
-        return int(state[self._grammar] - state[self._grammar - 1])
+        return int(state[self._grammar]) - self.now(state)
+
+    def now(self, state: np.ndarray) -> int:
+        """The step up to which everything is said: what follows begins, and what sounds ends, there or later."""
+        return int(state[self._grammar - 1])
 
     @functools.cached_property
     def _grammar(self) -> int:
@@ -170,6 +175,9 @@ class BeatConstraints(Constraints):
     def left(self, state: np.ndarray) -> int:
         end, now, _, _ = self._limits(state, np)
         return int(end[0] - max(now[0], state[self._grammar + 3]))
+
+    def now(self, state: np.ndarray) -> int:
+        return int(self._limits(state, np)[1][0])
 
     def _limits(self, state: Any, ops: Any) -> tuple[Any, ...]:
         n = self._grammar
@@ -249,6 +257,11 @@ class BeatConstraints(Constraints):
 
 class MelodyConstraints(Constraints):
     """Of a `MelodyTokenizer`."""
+
+    def run(self, state: np.ndarray, sequence: Sequence[int] | np.ndarray) -> np.ndarray:
+        state = super().run(state, sequence)
+        # a prompt's last note is as long as the prompt has it: no hold goes on with it
+        return np.concatenate([np.zeros_like(state[:1]), state[1:]])
 
     def allowed(self, state: Any, keep: Any, *, ops: Any = np) -> Any:
         n, kind = self._grammar, self._kind

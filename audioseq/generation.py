@@ -119,23 +119,25 @@ def plan(model: SequenceGenerator, prompt: Score | pretty_midi.PrettyMIDI | None
     tempo = options.tempo or (_tempo_of(score) if score else model.tempo)
     meter = options.meter or (_meter_of(score) if score else model.meter)
     keep = pitch_mask(tokenizer, key=options.key, pitch_range=options.pitch_range)
-    tokens = np.zeros(0, np.int32) if score is None else _encode(tokenizer, score, options)
-
+    steps = _steps(tokenizer, options, tempo, meter)
     bars, said_tempo, said_meter = 0, False, isinstance(tokenizer, BeatTokenizer)  # by the tokens
+    tokens = np.zeros(0, np.int32)
     if isinstance(tokenizer, BeatTokenizer):
         bars = 0 if options.seconds else options.bars or BARS
         said_tempo = tokenizer.tempo_bins > 0 and options.tempo is None and options.seconds is None
         if not said_tempo:
             keep = keep & (tokenizer._table.kind != beats.TEMPO)
-        if options.meter is not None and score is None:
+        if options.meter is not None:
             require(options.meter in tokenizer.meters, "the model knows no such meter", options.meter)
+            keep = keep & (tokenizer._table.kind != beats.METER)
             first = tokenizer._table.first
             place = tokenizer.meters.index(options.meter)
             tokens = np.array([first[beats.BAR], first[beats.METER] + place], np.int32)
-        if options.meter is not None:
-            keep = keep & (tokenizer._table.kind != beats.METER)
-    end = 1 if bars else _steps(tokenizer, options, tempo, meter)
-    state = limits.run(limits.start(end=end, bars=bars, polyphony=options.polyphony), tokens)
+            if score is not None:  # its bars are those of the piece
+                score = dataclasses.replace(score, meters=np.array([[0, *options.meter]], np.int64))
+    if score is not None:
+        tokens = _encode(tokenizer, score, options)
+    state = limits.run(limits.start(end=steps, bars=bars, polyphony=options.polyphony), tokens)
     left = limits.left(state)
     asked = f"{options.seconds:g} seconds" if options.seconds else f"{options.bars or BARS} bars"
     rule = f"the prompt is shorter than the piece that is asked for ({asked})"
@@ -172,29 +174,34 @@ def stream_notes(
 ) -> Iterator[Note]:
     """See `SequenceGenerator.notes`."""
     one = plan(model, prompt, dataclasses.replace(options or Options(), **changes), seed)
+    limits = model.sampler.constraints
 
     def stream() -> Iterator[Note]:
-        tokens, told = one.job.prompt, Counter[tuple[Any, ...]]()
+        tokens, state, told = one.job.prompt, one.job.state, Counter[tuple[Any, ...]]()
         for new in model.sampler.chunks([one.job], chunk=chunk):
-            tokens = np.concatenate([tokens, new[0]])
+            tokens, state = np.concatenate([tokens, new[0]]), limits.run(state, new[0])
             # what ends where the tokens end may go on in the next ones
-            yield from _untold(one, tokens, told, whole=len(new[0]) < chunk)
+            over = len(new[0]) < chunk
+            yield from _untold(one, tokens, told, before=MOST_STEPS + 1 if over else limits.now(state))
 
     return stream()
 
 
-def _untold(one: Plan, tokens: np.ndarray, told: Counter[tuple[Any, ...]], *, whole: bool) -> Iterator[Note]:
-    notes = [
-        Note(n.pitch, n.velocity, n.start, n.end, instrument.program, instrument.is_drum)
-        for instrument in as_pretty_midi(one.score(tokens)).instruments
-        for n in instrument.notes
-    ]
-    last = max((note.end for note in notes), default=0.0)
+def _untold(one: Plan, tokens: np.ndarray, told: Counter[tuple[Any, ...]], *, before: int) -> Iterator[Note]:
+    """The notes that end before a step and were not told yet."""
+    tokenizer: Any = one.tokenizer
+    score = one.score(tokens)
+    notes = score.notes[np.lexsort([score.notes[name] for name in ("pitch", "start", "end")])]
+    if tokenizer.in_seconds:
+        end = notes["end"] * tokenizer.steps_per_second
+    else:
+        end = notes["end_tick"] * tokenizer.steps_per_beat / score.resolution
+    fields = [notes[field.name].tolist() for field in dataclasses.fields(Note)]
     seen = Counter[tuple[Any, ...]]()  # two tracks may play the same
-    for note in sorted(notes, key=lambda note: (note.end, note.start, note.pitch)):
+    for note in map(Note, *(column[: np.count_nonzero(np.rint(end) < before)] for column in fields)):
         what = (note.pitch, note.start, note.program, note.is_drum)
         seen[what] += 1
-        if seen[what] > told[what] and (whole or note.end < last):
+        if seen[what] > told[what]:
             told[what] += 1
             yield note
 
@@ -232,7 +239,13 @@ def _meter_of(score: Score) -> tuple[int, int]:
 
 
 def _is_meter(meter: Any) -> bool:
-    return len(meter) == 2 and 1 <= meter[0] <= 64 and meter[1] in (1, 2, 4, 8, 16, 32)
+    return (
+        isinstance(meter, tuple)
+        and len(meter) == 2
+        and all(map(_whole, meter))
+        and 1 <= meter[0] <= 64
+        and meter[1] in (1, 2, 4, 8, 16, 32)
+    )
 
 
 def _whole(value: Any) -> bool:

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from audioseq.scores import Instrument, Score, as_pretty_midi, notes_of
+from audioseq.scores import MOST_TICKS, Instrument, Score, as_pretty_midi, notes_of
 
 if TYPE_CHECKING:
     import pretty_midi
@@ -24,6 +24,7 @@ __all__ = ["BOS", "EOS", "PAD", "GridNotes", "Tokenizer", "in_one_voice", "on_gr
 
 SPECIAL = ("pad", "bos", "eos")
 PAD, BOS, EOS = range(3)
+FINER = (1, 2, 4, 5, 8)  # ticks in the place of one; they divide 1000, so that tempos stay whole microseconds
 MOST_RESOLUTION = 2**15 - 1  # ticks in a quarter note that a MIDI file can say
 MOST_STEPS = 2**22  # 11.6 hours in steps of 10 ms; more is damage, and would take the memory it claims
 DECODED_VELOCITY = 80  # where the tokens say none
@@ -290,20 +291,28 @@ def at_tempo(score: Score, tempo: float, *, keep_seconds: bool) -> Score:
     `keep_seconds`, in time.
     """
     require(4 <= tempo <= 1000, "tempo is 4 to 1000 quarter notes a minute", tempo)
-    notes, resolution = score.notes.copy(), score.resolution
-    tempos = np.array([[0, 6e7 / tempo]])
-    if keep_seconds:  # as many ticks a second as before, which are whole for every step
-        per_second = 2 * resolution
-        while per_second * 60 / tempo > MOST_RESOLUTION and per_second % 2 == 0:
-            per_second //= 2
-        resolution = max(1, round(per_second * 60 / tempo))
-        tempos = np.array([[0, 1e6 * resolution / per_second]])
-    clock = Score(notes_of(pitch=[]), resolution, instruments=score.instruments, tempos=tempos)
     if keep_seconds:
-        notes["start_tick"], notes["end_tick"] = clock.ticks(notes["start"]), clock.ticks(notes["end"])
-    notes["start"], notes["end"] = clock.seconds(notes["start_tick"]), clock.seconds(notes["end_tick"])
-    meters = score.meters[:0] if keep_seconds else score.meters
-    return dataclasses.replace(clock, notes=notes, meters=meters)
+        resolution, per_second = _clock_near(tempo, 2 * score.resolution, score.end_tick)
+        tempos = np.array([[0, 1e6 * resolution / per_second]])
+        clock = Score(notes_of(pitch=[]), resolution, tempos, instruments=score.instruments)
+        moved = {name: clock.ticks(score.notes[name]) for name in ("start", "end")}
+        notes = score.notes.copy()
+        notes["start_tick"], notes["end_tick"] = moved["start"], moved["end"]
+        return dataclasses.replace(clock, notes=notes)
+    slowed = dataclasses.replace(score, tempos=np.array([[0, 6e7 / tempo]]), notes=score.notes.copy())
+    for name in ("start", "end"):
+        slowed.notes[name] = slowed.seconds(slowed.notes[f"{name}_tick"])
+    return slowed
+
+
+def _clock_near(tempo: float, per_second: int, end: int) -> tuple[int, int]:
+    """Ticks in a quarter note and in a second, so many times `per_second` that they make the tempo nearest to the one
+    that is asked for; `end` is the last tick so far.
+    """
+    finer = [k * per_second for k in FINER if k == 1 or k * end <= MOST_TICKS]
+    clocks = [(max(1, round(ticks * 60 / tempo)), ticks) for ticks in finer]
+    fitting = [clock for clock in clocks if clock[0] <= MOST_RESOLUTION]
+    return min(fitting, key=lambda clock: abs(clock[1] * 60 / clock[0] - tempo))
 
 
 def velocity_bin(velocity: np.ndarray, bins: int) -> np.ndarray:

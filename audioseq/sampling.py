@@ -25,6 +25,7 @@ __all__ = ["Job", "Sampler"]
 CHUNK = 128  # tokens between two looks at which sequences are done
 LEAST = 2  # sequences at once; see above
 NEVER = -1e9  # a logit
+COLDEST = 1e-6  # a temperature; float32 tells logits apart no finer, so that a lower one takes the likeliest
 
 
 @dataclass(frozen=True, eq=False)
@@ -72,7 +73,11 @@ class Sampler:
         return [np.concatenate(own) for own in parts]
 
     def chunks(self, jobs: Sequence[Job], *, chunk: int = CHUNK) -> Iterator[dict[int, np.ndarray]]:
-        """What is drawn, up to `chunk` tokens at a time: the new tokens of each job that goes on, by its place."""
+        """What is drawn, up to `chunk` tokens at a time: the new tokens of each job that goes on, by its place.
+
+        Raises:
+            ValueError: the network's logits are no numbers.
+        """
         lanes = [*range(len(jobs)), *[0] * max(0, LEAST - len(jobs))]  # jobs; of an idle lane the first
         mine = [jobs[i] for i in lanes]
         random = [np.random.default_rng(job.seed) for job in mine]
@@ -100,6 +105,8 @@ class Sampler:
                 if not going[lane]:
                     continue
                 end = np.flatnonzero(drawn[lane] == EOS)
+                if (drawn[lane, : end[0] if len(end) else None] == PAD).any():  # which is never allowed
+                    raise ValueError("the network's logits are no numbers: its weights are broken")
                 new[job] = drawn[lane, : end[0]] if len(end) else drawn[lane]
                 going[lane] = not len(end)
             yield new
@@ -201,13 +208,17 @@ class Sampler:
 
 def _draw(logits: Any, draw: Any, temperature: Any, top_k: Any, top_p: Any, min_p: Any) -> Any:
     """Tokens ``(batch,)`` by logits ``(batch, size)`` and uniform numbers ``(batch, 1)``; `top_k` None cuts nothing."""
-    greedy = temperature <= 0
-    likely = ops.softmax(logits / ops.where(greedy, 1.0, temperature))
+    greedy = temperature < COLDEST
+    best = ops.max(logits, axis=-1, keepdims=True)
+    # what is masked stays so at any temperature
+    heated = ops.where(logits == NEVER, NEVER, (logits - best) / ops.where(greedy, 1.0, temperature))
+    likely = ops.softmax(heated)
     kept = ops.logical_and(likely > 0, likely >= min_p * ops.max(likely, axis=-1, keepdims=True))
     if top_k is not None:
         ranked = ops.flip(ops.sort(likely, axis=-1), axis=-1)
         before = ops.cumsum(ranked, axis=-1) - ranked  # what is likelier
-        inside = ops.logical_and(before < top_p, ops.arange(logits.shape[-1]) < top_k)
+        # a sum in float32 may reach 1 before its end
+        inside = ops.logical_and(ops.logical_or(before < top_p, top_p >= 1), ops.arange(logits.shape[-1]) < top_k)
         least = ops.min(ops.where(inside, ranked, 2.0), axis=-1, keepdims=True)
         kept = ops.logical_and(kept, likely >= least)
     sums = ops.cumsum(ops.where(kept, likely, 0.0), axis=-1)

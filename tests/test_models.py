@@ -254,3 +254,121 @@ def test_suffix_of_path_objects(tmp_path):
     assert path.is_file()
     with pytest.raises(FileExistsError, match="overwrite is False"):
         classifier(models.feed_forward).save(path, overwrite=False)
+
+
+# ---- token networks and the generator
+
+
+TOKENS = 23
+BUILDERS = [models.event_lstm, models.event_gru, models.event_rnn]
+
+
+def token_network(build, *, tied=False, units=(7, 9), size=TOKENS):
+    keras.utils.set_random_seed(3)
+    network = build(size, units=units, embedding=5, dropout=0.5, tied=tied)
+    rng = np.random.default_rng(0)  # also what begins at zero: the biases
+    network.set_weights([rng.standard_normal(weight.shape) * 0.7 for weight in network.get_weights()])
+    return network
+
+
+@pytest.mark.parametrize("build", BUILDERS)
+@pytest.mark.parametrize("tied", [False, True], ids=["plain", "tied"])
+@pytest.mark.parametrize("units", [(7,), (7, 9)], ids=str)
+def test_step_by_step_is_the_whole_sequence(build, tied, units):
+    network = token_network(build, tied=tied, units=units)
+    tokens = np.random.default_rng(1).integers(0, TOKENS, (3, 12)).astype(np.int32)
+    whole = keras.ops.convert_to_numpy(network(tokens))
+    assert whole.shape == (3, 12, TOKENS)
+    for folded in (None, network.fold()):
+        states = network.initial_state(3)
+        for t in range(12):
+            logits, states = network.step(tokens[:, t], states, folded)
+            assert len(states) == len(network.initial_state(3))
+            # float32; sums in another order
+            np.testing.assert_allclose(keras.ops.convert_to_numpy(logits), whole[:, t], rtol=0, atol=1e-5)
+
+
+def test_folding_is_of_the_lstms_among_other_layers():
+    layers = keras.layers
+    recurrent = [layers.GRU(4, return_sequences=True), layers.LSTM(5, return_sequences=True, use_bias=False)]
+    network = models.TokenNetwork(TOKENS, [*recurrent, layers.LSTM(6, return_sequences=True)], embedding=3)
+    tokens = np.random.default_rng(1).integers(0, TOKENS, (2, 8)).astype(np.int32)
+    whole, states = keras.ops.convert_to_numpy(network(tokens)), network.initial_state(2)
+    folded = network.fold()
+    assert len(folded) == 4
+    for t in range(8):
+        logits, states = network.step(tokens[:, t], states, folded)
+        np.testing.assert_allclose(keras.ops.convert_to_numpy(logits), whole[:, t], rtol=0, atol=1e-5)
+
+
+def test_a_later_token_says_nothing_about_an_earlier_one_and_an_earlier_one_does():
+    for build in BUILDERS:
+        network = token_network(build)
+        tokens = np.random.default_rng(1).integers(0, TOKENS, (1, 12)).astype(np.int32)
+        other = tokens.copy()
+        other[0, 6] = (other[0, 6] + 1) % TOKENS
+        moved = np.abs(keras.ops.convert_to_numpy(network(tokens) - network(other)))[0].max(axis=1)
+        assert moved[:6].max() == 0
+        assert moved[6:].min() > 0
+
+
+def test_tied_weights_are_the_embedding_twice():
+    network = token_network(models.event_lstm, tied=True)
+    (table,) = network.embedding.get_weights()
+    assert table.shape == (TOKENS, 5)
+    x = np.random.default_rng(0).standard_normal((2, 9)).astype(np.float32)
+    kernel, bias = network.head.get_weights()
+    expected = (x @ kernel + bias) @ table.T
+    np.testing.assert_allclose(keras.ops.convert_to_numpy(network.logits(x)), expected, rtol=0, atol=1e-5)
+
+
+@pytest.fixture(scope="module")
+def saved_generators(tmp_path_factory):
+    """Generators of every kind of network and tokenizer, and what a fresh process says of their files."""
+    folder = tmp_path_factory.mktemp("generators")
+    tokenizers = [aq.EventTokenizer(drums=True), aq.BeatTokenizer(parts=None), aq.MelodyTokenizer(low=50, high=80)]
+    generators = []
+    for build, tokenizer in zip(BUILDERS, tokenizers, strict=True):
+        for tied in (False, True):
+            network = token_network(build, tied=tied, size=tokenizer.size)
+            generators.append(aq.SequenceGenerator(tokenizer, network, tempo=91, meter=(6, 8)))
+            generators[-1].save(folder / f"{len(generators) - 1}.keras")
+    code = (
+        "import audioseq as aq, numpy as np\n"
+        "for k in range(6):\n"
+        "    model = aq.load_model(f'{k}.keras')\n"
+        "    np.save(f'{k}.npy', model(np.arange(3, 14)[None]))\n"
+        "    assert (model.tempo, model.meter) == (91.0, (6, 8))\n"
+        "    if k < 2: aq.save_midi(f'{k}.mid', model.generate(bars=2, seed=5))\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code], cwd=folder, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    return folder, generators
+
+
+def test_a_fresh_process_reads_a_generator_whole(saved_generators, tmp_path):
+    folder, generators = saved_generators
+    for k, model in enumerate(generators):
+        expected = keras.ops.convert_to_numpy(model(np.arange(3, 14)[None]))
+        np.testing.assert_allclose(np.load(folder / f"{k}.npy"), expected, rtol=0, atol=1e-5)
+        again = aq.load_model(folder / f"{k}.keras", aq.SequenceGenerator)
+        assert again.tokenizer == model.tokenizer
+        assert again.network.tied == model.network.tied
+        for a, b in zip(model.get_weights(), again.get_weights(), strict=True):
+            np.testing.assert_array_equal(a, b)
+    for k in range(2):
+        aq.save_midi(tmp_path / "piece.mid", generators[k].generate(bars=2, seed=5))
+        assert (tmp_path / "piece.mid").read_bytes() == (folder / f"{k}.mid").read_bytes()
+
+
+def test_a_generator_is_no_classifier(saved_generators):
+    with pytest.raises(aq.ModelError, match="is a SequenceGenerator, not a SequenceClassifier"):
+        aq.load_model(saved_generators[0] / "0.keras", aq.SequenceClassifier)
+
+
+def test_a_network_of_another_size_or_kind_is_refused():
+    tokenizer = aq.MelodyTokenizer()
+    with pytest.raises(ValueError, match=rf"of the tokenizer's {tokenizer.size} tokens. Received: 23"):
+        aq.SequenceGenerator(tokenizer, token_network(models.event_gru))
+    with pytest.raises(ValueError, match=r"network is a TokenNetwork of .* Received: Functional"):
+        aq.SequenceGenerator(tokenizer, models.gru(20, tokenizer.size))

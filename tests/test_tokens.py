@@ -365,3 +365,126 @@ def test_bad_input():
         aq.piano_roll(piece_of((60, 0, 1e9)))
     with pytest.raises(ValueError, match=r"tokens must be ints of shape \(time,\). Received: float64, shape \(2, 3\)"):
         EventTokenizer().decode(np.zeros((2, 3)))
+
+
+# ---- at another tempo and meter, in another key
+
+
+@pytest.mark.parametrize("tokenizer", TOKENIZERS, ids=repr)
+@pytest.mark.parametrize("tempo", [4, 47.3, 120, 211, 1000])
+def test_a_tempo_moves_beats_and_leaves_seconds(tokenizer, tempo):
+    encoded = tokenizer.encode(random_piece(0))
+    plain, slow = tokenizer.score(encoded), tokenizer.score(encoded, tempo=tempo, meter=(7, 8))
+    # ticks are whole, so that a tempo of steps of a second is met to a part in 2 * 8 * 1000 * 60 / tempo and more
+    assert 6e7 / slow.tempos[:, 1] == pytest.approx([tempo], rel=5e-4 if tokenizer.in_seconds else 1e-12)
+    assert slow.meters.tolist() == [[0, 7, 8]]
+    for name in ("pitch", "velocity", "program", "is_drum", "track"):
+        np.testing.assert_array_equal(slow.notes[name], plain.notes[name])
+    for name in ("start", "end"):
+        ticks = slow.notes[f"{name}_tick"]
+        if tokenizer.in_seconds:
+            np.testing.assert_array_equal(slow.notes[name], plain.notes[name])
+        else:
+            quarters = plain.notes[f"{name}_tick"] / plain.resolution
+            np.testing.assert_allclose(slow.notes[name], quarters * 60 / tempo, rtol=1e-12, atol=1e-12)
+        # by hand, without the score's own clock
+        np.testing.assert_allclose(ticks / slow.resolution * slow.tempos[0, 1] / 1e6, slow.notes[name], rtol=1e-9)
+    np.testing.assert_array_equal(tokenizer.score(encoded).notes, plain.notes)  # which stayed as it was
+    piece = tokenizer.decode(encoded, tempo=tempo, meter=(7, 8))
+    assert [(m.numerator, m.denominator, m.time) for m in piece.time_signature_changes] == [(7, 8, 0)]
+    read = pretty_midi.PrettyMIDI(io.BytesIO(written(piece)))
+    starts = [sorted(n.start for i in one.instruments for n in i.notes) for one in (piece, read)]
+    # the file has whole microseconds a quarter note
+    drift = 0.5 / slow.tempos[0, 1] * piece.get_end_time()
+    np.testing.assert_allclose(*starts, rtol=0, atol=max(s for _, s in piece._tick_scales) / 2 + drift + 1e-9)
+
+
+def test_every_grid_of_a_second_has_a_clock_at_every_tempo():
+    pitches = "note_on_60", "shift_7", "note_off_60"
+    for steps_per_second in range(1, 1001):
+        tokenizer = EventTokenizer(steps_per_second=steps_per_second, max_shift=7, velocity_bins=0, low=60, high=60)
+        encoded = np.array([tokenizer.vocabulary.index(name) for name in pitches])
+        for tempo in (4, 97.3, 1000):
+            score = tokenizer.score(encoded, tempo=tempo)
+            assert 1 <= score.resolution < 2**15
+            end = 7 / steps_per_second
+            assert score.notes["end"][0] == pytest.approx(end, rel=1e-12)
+            seconds = score.notes["end_tick"][0] / score.resolution * score.tempos[0, 1] / 1e6
+            assert seconds == pytest.approx(end, rel=1e-9)  # a whole number of ticks
+
+
+def test_a_long_piece_keeps_to_the_ticks_that_pretty_midi_reads():
+    tokenizer = EventTokenizer(max_shift=10_000, velocity_bins=0)
+    names = ["note_on_60", *["shift_10000"] * 60, "note_off_60"]  # 6,000 s
+    piece = tokenizer.decode([tokenizer.vocabulary.index(name) for name in names], tempo=211)
+    read = pretty_midi.PrettyMIDI(io.BytesIO(written(piece)))
+    assert read.instruments[0].notes[0].end == pytest.approx(6000, abs=1e-2)
+
+
+@pytest.mark.parametrize("tempo", [3, 1001, float("nan")])
+def test_a_tempo_out_of_reason_is_refused(tempo):
+    for tokenizer in TOKENIZERS:
+        with pytest.raises(ValueError, match=r"tempo is 4 to 1000 quarter notes a minute. Received: "):
+            tokenizer.decode(tokenizer.encode(random_piece(0)), tempo=tempo)
+
+
+@pytest.mark.parametrize("tokenizer", TOKENIZERS, ids=repr)
+def test_begun_pitches_are_those_of_the_names(tokenizer):
+    for name, pitch in zip(tokenizer.vocabulary, tokenizer.begun_pitch, strict=True):
+        begins, _, number = name.rpartition("_")
+        assert pitch == (int(number) if begins in ("note_on", "pitch") else -1), name
+
+
+@pytest.mark.parametrize("tokenizer", TOKENIZERS, ids=repr)
+def test_transposed_tokens_are_the_tokens_of_the_transposed_piece(tokenizer):
+    score = random_piece(3)
+    drums = score.notes["is_drum"]
+    # a few notes of the middle, so that there is room on both sides
+    score.notes["pitch"][~drums] = 57 + score.notes["pitch"][~drums] % 7
+    encoded = tokenizer.encode(score)
+    least, most = tokenizer.transposable(encoded)
+    heard = scores.as_score(tokenizer.decode(encoded)).notes  # of a melody not all is
+    pitch = heard["pitch"][~heard["is_drum"]].astype(int)
+    assert (least, most) == (tokenizer.low - pitch.min(), tokenizer.high - pitch.max())
+    for semitones in {max(least, -7), -2, 0, 3, min(most, 7)}:
+        moved = scores.Score(score.notes.copy(), 480, score.tempos, score.meters, instruments=score.instruments)
+        moved.notes["pitch"][~drums] += np.uint8(semitones % 256)
+        found = tokenizer.transpose(encoded, semitones)
+        assert found.dtype == np.int32
+        np.testing.assert_array_equal(found, tokenizer.encode(moved))
+    for semitones in (least - 1, most + 1):
+        with pytest.raises(ValueError, match=rf"can be transposed by {least} to {most}. Received: {semitones}"):
+            tokenizer.transpose(encoded, semitones)
+
+
+def test_drums_alone_are_not_transposed():
+    piece = piece_of((36, 0, 1), (38, 1, 2), is_drum=True)
+    for tokenizer in (EventTokenizer(drums=True), BeatTokenizer()):
+        encoded = tokenizer.encode(piece)
+        assert not tokenizer.pitched(encoded).any()
+        assert tokenizer.transposable(encoded) == (0, 0)
+        np.testing.assert_array_equal(tokenizer.transpose(encoded, 0), encoded)
+
+
+@pytest.mark.parametrize("factor", [0.1, 0.8, 1.0, 1.25, 10])
+def test_a_stretched_piece_is_slower_and_has_its_bars(factor):
+    score = random_piece(5)
+    slow = score.stretched(factor)
+    for name in ("start", "end"):
+        np.testing.assert_allclose(slow.notes[name], score.notes[name] * factor, rtol=1e-12)
+        np.testing.assert_allclose(slow.seconds(slow.notes[f"{name}_tick"]), slow.notes[name], rtol=1e-9, atol=1e-9)
+    for name in ("start_tick", "end_tick", "pitch", "velocity", "track"):
+        np.testing.assert_array_equal(slow.notes[name], score.notes[name])
+    np.testing.assert_array_equal(slow.meters, score.meters)
+    np.testing.assert_array_equal(score.notes, random_piece(5).notes)  # which stayed as it was
+    # what was written by pretty_midi is as much slower
+    ends = [pretty_midi.PrettyMIDI(io.BytesIO(written(scores.as_pretty_midi(one)))) for one in (score, slow)]
+    assert ends[1].get_end_time() == pytest.approx(factor * ends[0].get_end_time(), rel=1e-4)
+    tokenizer = BeatTokenizer(tempo_bins=0)
+    np.testing.assert_array_equal(tokenizer.encode(slow), tokenizer.encode(score))
+
+
+@pytest.mark.parametrize("factor", [0, -1, 0.09, 11, float("nan")])
+def test_a_factor_out_of_reason_is_refused(factor):
+    with pytest.raises(ValueError, match=r"factor is from 0.1 to 10. Received: "):
+        random_piece(0).stretched(factor)
