@@ -1,9 +1,10 @@
 """Networks from frames to logits, as plain functions.
 
-Every function takes the number of features in a frame and of classes and returns a `keras.Model`,
+Every function but the last takes the number of features in a frame and of classes and returns a `keras.Model`,
 ``(batch, time, features) -> (batch, classes)``. What they show, in this order: `feed_forward` has no memory; `rnn` has
 one that fades; `lstm` and `gru` have gates that keep it; `cnn_lstm` sees local shape first, and never looks ahead;
-`attention_rnn` hears the whole clip before it answers.
+`attention_rnn` hears the whole clip before it answers. `polyphony_lstm` reads piano rolls, and says after every
+frame which one comes next.
 """
 
 from __future__ import annotations
@@ -14,7 +15,9 @@ from typing import Any
 import keras
 from keras import layers
 
-__all__ = ["TIME_STRIDE", "attention_rnn", "cnn_lstm", "feed_forward", "gru", "lstm", "rnn"]
+from audioseq.layers import KEY_IS_UP, MADE, Harmony, Meter, Recall
+
+__all__ = ["TIME_STRIDE", "attention_rnn", "cnn_lstm", "feed_forward", "gru", "lstm", "polyphony_lstm", "rnn"]
 
 FULL = "float32"  # recurrent states and logits, also under mixed precision: cuDNN's kernels have no bfloat16
 
@@ -134,3 +137,41 @@ def _conv(x: Any, channels: int, size: int, strides: tuple[int, int], causal: bo
     x = layers.ZeroPadding2D(((size - 1, 0) if causal else (half, half), (half, half)))(x)
     x = layers.Conv2D(channels, size, strides=strides, use_bias=False)(x)
     return layers.Activation("relu")(layers.BatchNormalization()(x))
+
+
+def polyphony_lstm(
+    keys: int = 88,
+    *,
+    units: int = 256,
+    joint: bool = False,
+    hidden: int = 256,
+    recall: bool = True,
+    dropout: float = 0.5,
+) -> keras.Model:
+    """An LSTM over the frames of a piano roll, 0 and 1, ``(batch, time, keys)``: which keys are down in the next?
+
+    Beside the frame it reads `layers.Harmony` and `layers.Meter`. What the frame and `layers.Recall` say of the next
+    one goes past the LSTM too, so that it only has to learn what is not repeated.
+
+    Args:
+        keys: of a frame.
+        units: of the LSTM.
+        joint: False: ``frames -> logits`` ``(batch, time, keys)`` of the next frames, every key by itself. True:
+            ``[frames, next frames] -> logits``, each key knowing the state and the keys below it (`layers.MADE`), so
+            that chords are judged as chords.
+        hidden: units of that `layers.MADE`, the layer ``made``.
+        recall: whether it looks up what followed earlier in the piece.
+        dropout: of the LSTM's states; the share of its inputs is 2/5 of it, of the hidden units 3/5.
+    """
+    frames = keras.Input((None, keys), name="frames")
+    known = [frames, Recall(name="recall", dtype=FULL)(frames)] if recall else [frames]
+    x = layers.Concatenate()([*known, Harmony(dtype=FULL)(frames), Meter(dtype=FULL)(frames)])
+    x = layers.Dropout(0.4 * dropout)(x)
+    x = layers.LSTM(units, return_sequences=True, dtype=FULL)(x)  # (batch, time, units)
+    x = layers.Concatenate(name="state")([layers.Dropout(dropout)(x), *known])
+    if not joint:
+        up = keras.initializers.Constant(KEY_IS_UP)
+        return keras.Model(frames, layers.Dense(keys, bias_initializer=up, dtype=FULL)(x), name="polyphony_lstm")
+    following = keras.Input((None, keys), name="next_frames")
+    logits = MADE(hidden, dropout=0.6 * dropout, name="made")([x, following])
+    return keras.Model([frames, following], logits, name="polyphony_lstm")

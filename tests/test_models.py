@@ -239,3 +239,52 @@ def test_suffix_of_path_objects(tmp_path):
     assert path.is_file()
     with pytest.raises(FileExistsError, match="overwrite is False"):
         classifier(models.feed_forward).save(path, overwrite=False)
+
+
+class TestPolyphonyLSTM:
+    """Eight units over twelve keys."""
+
+    def network(self, **kwargs):
+        keras.utils.set_random_seed(0)
+        return models.polyphony_lstm(12, units=8, hidden=16, **kwargs)
+
+    def logits(self, model, frames, following):
+        said = model([frames, following] if len(model.inputs) == 2 else frames)
+        return keras.ops.convert_to_numpy(said)
+
+    def music(self, seed=0):
+        """Frames and the next ones, (2, 30, 12)."""
+        frames = (np.random.default_rng(seed).random((2, 31, 12)) < 0.2).astype(np.float32)
+        return frames[:, :-1], frames[:, 1:]
+
+    @pytest.mark.parametrize("joint", [False, True])
+    @pytest.mark.parametrize("recall", [False, True])
+    def test_no_later_frame_and_no_neighbour_matters(self, joint, recall):
+        model = self.network(joint=joint, recall=recall)
+        (frames, following), (others, after) = self.music(), self.music(seed=1)
+        before = self.logits(model, frames, following)
+        assert before.shape == (2, 30, 12)
+        mixed = [np.concatenate([x[:, :20], y[:, 20:]], axis=1) for x, y in ((frames, others), (following, after))]
+        for x, y in zip(mixed, (others, after), strict=True):
+            x[1] = y[1]
+        moved = np.abs(self.logits(model, *mixed) - before)
+        assert moved[0, :20].max() < 1e-6
+        assert moved[0, 20:].max() > 1e-3
+
+    def test_the_joint_model_judges_a_frame_by_that_frames_lower_keys_alone(self):
+        model = self.network(joint=True)
+        model.get_layer("made").key_tells.assign(np.ones((12, 12)))  # starts at zero
+        frames, following = self.music()
+        before = self.logits(model, frames, following)
+        changed = following.copy()
+        changed[0, 7, 4] = 1 - changed[0, 7, 4]
+        moved = self.logits(model, frames, changed) != before
+        assert moved[0, 7].tolist() == [key > 4 for key in range(12)]
+        assert moved.sum() == 7
+
+    @pytest.mark.parametrize("joint", [False, True])
+    def test_it_is_saved_without_any_code(self, joint, tmp_path):
+        model, music = self.network(joint=joint), self.music()
+        model.save(tmp_path / "model.keras")
+        again = keras.models.load_model(tmp_path / "model.keras")
+        np.testing.assert_array_equal(self.logits(again, *music), self.logits(model, *music))

@@ -14,8 +14,8 @@ import audioseq as aq
 FLOORS = {
     "files": 0, "audio": 0, "arithmetic": 0, "blocks": 0, "features": 0, "corpora": 0, "splits": 0, "microphone": 0,
     "smf": 0, "scores": 0, "reading": 0, "midi": 0, "grids": 0, "beats": 0, "tokens": 0, "rolls": 0, "pieces": 0,
-    "layers": 1, "augment": 1, "models": 1, "saving": 1, "classifier": 1, "tasks": 1, "datasets": 1,
-    "trainees": 2, "training": 2, "evaluation": 2, "runs": 2, "plots": 2,
+    "layers": 1, "augment": 1, "models": 1, "saving": 1, "classifier": 1, "tasks": 1, "datasets": 1, "rollsets": 1,
+    "likelihood": 2, "trainees": 2, "training": 2, "evaluation": 2, "runs": 2, "plots": 2,
     "streaming": 2, "detection": 2, "graphs": 2, "runtimes": 2, "exports": 2,
     "recurrent": 2, "jacobians": 2, "memory": 2, "monitor": 2, "cli": 3,
 }  # fmt: skip
@@ -27,7 +27,8 @@ BESIDE = {
     ("grids", "scores"), ("beats", "grids"), ("beats", "scores"), ("tokens", "beats"), ("tokens", "grids"),
     ("tokens", "scores"), ("rolls", "grids"), ("rolls", "scores"), ("pieces", "files"), ("pieces", "smf"),
     ("pieces", "midi"), ("pieces", "reading"), ("pieces", "grids"), ("pieces", "tokens"),
-    ("classifier", "layers"), ("classifier", "saving"), ("training", "trainees"),
+    ("models", "layers"), ("classifier", "layers"), ("classifier", "saving"),
+    ("trainees", "likelihood"), ("training", "trainees"),
     ("detection", "streaming"), ("graphs", "streaming"), ("exports", "graphs"), ("exports", "runtimes"),
     ("jacobians", "recurrent"), ("memory", "recurrent"), ("memory", "jacobians"), ("memory", "plots"),
     ("monitor", "memory"),
@@ -70,7 +71,9 @@ def test_a_room_knows_only_floors_below(room):
         assert FLOORS[other] < FLOORS[room] or (room, other) in BESIDE, f"{room} imports {other}"
 
 
-@pytest.mark.parametrize("room", [room for room, floor in FLOORS.items() if floor == 0] + ["datasets", "cli"])
+@pytest.mark.parametrize(
+    "room", [room for room, floor in FLOORS.items() if floor == 0] + ["datasets", "rollsets", "cli"]
+)
 def test_the_ground_floor_knows_no_tensorflow(room):
     top = imported(room, at_the_top=True)
     assert not {
