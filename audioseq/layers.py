@@ -25,8 +25,6 @@ __all__ = ["MADE", "FeatureLayer", "Harmony", "Meter", "Recall"]
 WHOLE_FRAMES = 8192
 GROUP_FRAMES = 1024
 
-KEY_IS_UP = -3.0  # logit: of 88 keys about 4 are down
-
 
 @keras.saving.register_keras_serializable("audioseq")
 class FeatureLayer(keras.layers.Layer):
@@ -304,27 +302,27 @@ class MADE(keras.layers.Layer):
 
     A masked autoencoder (Germain et al. 2015, arXiv:1502.03509) conditioned on a state, as the NADE of
     Boulanger-Lewandowski et al. 2012 (arXiv:1206.6392) is: two masked products judge all keys at once, and the product
-    of the keys' probabilities is an exact probability of the frame.
+    of the keys' probabilities is an exact probability of the frame. It corrects logits that judge each key by itself.
 
     Args:
         units: hidden units; each sees the keys below a bound and speaks to those from it on, bounds evenly spread.
         dropout: share of the hidden units that are silent in training.
 
     Input shape:
-        A pair: states ``(..., features)`` and the frames to be judged ``(..., keys)``, 0 and 1.
+        Three: states ``(..., features)``, logits ``(..., keys)``, and the frames to be judged ``(..., keys)``, 0 and 1.
 
     Output shape:
-        ``(..., keys)``, logits; that of a key is a function of the state and of the keys below it alone.
+        ``(..., keys)``, logits; that of a key is a function of the state, its own logit and the keys below it alone.
     """
 
-    def __init__(self, units: int = 256, dropout: float = 0.0, **kwargs: Any) -> None:
+    def __init__(self, units: int = 1024, dropout: float = 0.0, **kwargs: Any) -> None:
         kwargs.setdefault("dtype", "float32")
         super().__init__(**kwargs)
         self.units, self.dropout = units, dropout
         self.silence = keras.layers.Dropout(dropout)
 
     def build(self, input_shape: Any) -> None:
-        (*_, features), (*_, keys) = input_shape
+        features, keys = input_shape[0][-1], input_shape[-1][-1]
         key = np.arange(keys)
         bound = np.linspace(1, keys - 1, self.units).astype(int)
         self.seen = (key[:, None] < bound).astype(np.float32)  # (keys, units)
@@ -332,47 +330,44 @@ class MADE(keras.layers.Layer):
         self.below = (key[:, None] < key).astype(np.float32)  # (keys, keys)
         self.hears = self.add_weight(shape=(features, self.units), name="hears")
         self.sees = self.add_weight(shape=(keys, self.units), name="sees")
-        self.hidden_bias = self.add_weight(shape=(self.units,), initializer="zeros", name="hidden_bias")
+        self.bias = self.add_weight(shape=(self.units,), initializer="zeros", name="bias")
         self.tells = self.add_weight(shape=(self.units, keys), name="tells")
-        self.state_tells = self.add_weight(shape=(features, keys), name="state_tells")
-        self.key_tells = self.add_weight(shape=(keys, keys), initializer="zeros", name="key_tells")
-        self.bias = self.add_weight(shape=(keys,), initializer=keras.initializers.Constant(KEY_IS_UP), name="bias")
+        self.pairs = self.add_weight(shape=(keys, keys), initializer="zeros", name="pairs")
         self.built = True
 
     def call(self, inputs: Any, training: bool | None = None) -> Any:
-        state, keys = inputs
-        hidden = ops.matmul(state, self.hears) + ops.matmul(keys, self.sees * self.seen) + self.hidden_bias
+        state, logits, keys = inputs
+        hidden = ops.matmul(state, self.hears) + ops.matmul(keys, self.sees * self.seen) + self.bias
         hidden = self.silence(ops.relu(hidden), training=training)
-        said = ops.matmul(state, self.state_tells) + ops.matmul(keys, self.key_tells * self.below) + self.bias
-        return said + ops.matmul(hidden, self.tells * self.told)
+        return logits + ops.matmul(hidden, self.tells * self.told) + ops.matmul(keys, self.pairs * self.below)
 
-    def sample(self, state: Any, seed: int | keras.random.SeedGenerator | None = None) -> Any:
-        """Draw a frame, key by key from the lowest.
+    def sample(self, state: Any, logits: Any, seed: int | keras.random.SeedGenerator | None = None) -> Any:
+        """Draw frames, key by key from the lowest.
 
         Args:
             state: ``(batch, features)``.
+            logits: ``(batch, keys)``.
             seed: as `keras.random.uniform` takes it.
 
         Returns:
             ``(batch, keys)``, float32 of 0 and 1.
         """
-        n_keys = self.bias.shape[0]
-        chance = keras.random.uniform((ops.shape(state)[0], n_keys), seed=seed)
-        sees, told, below = self.sees * self.seen, self.tells * self.told, self.key_tells * self.below
+        n_keys = logits.shape[-1]
+        chance = keras.random.uniform(ops.shape(logits), seed=seed)
+        sees, told, below = self.sees * self.seen, self.tells * self.told, self.pairs * self.below
 
         def draw(k: Any, drawn: Any) -> Any:
             keys, hidden, said = drawn
-            logit = said[:, k] + ops.sum(ops.relu(hidden) * ops.take(told, k, axis=1), axis=-1)
+            logit = ops.take(said, k, axis=1) + ops.sum(ops.relu(hidden) * ops.take(told, k, axis=1), axis=-1)
             down = ops.cast(ops.take(chance, k, axis=1) < ops.sigmoid(logit), "float32")[:, None]
             hidden, said = (x + down * ops.take(w, k, axis=0) for x, w in ((hidden, sees), (said, below)))
             return keys + down * ops.one_hot(k, n_keys), hidden, said
 
-        hidden = ops.matmul(state, self.hears) + self.hidden_bias
-        said = ops.matmul(state, self.state_tells) + self.bias
-        return ops.fori_loop(0, n_keys, draw, (ops.zeros_like(chance), hidden, said))[0]
+        hidden = ops.matmul(state, self.hears) + self.bias
+        return ops.fori_loop(0, n_keys, draw, (ops.zeros_like(chance), hidden, logits))[0]
 
     def compute_output_shape(self, input_shape: Any) -> tuple[int | None, ...]:
-        return tuple(input_shape[1])
+        return tuple(input_shape[-1])
 
     def get_config(self) -> dict[str, Any]:
         return {**super().get_config(), "units": self.units, "dropout": self.dropout}

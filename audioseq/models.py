@@ -15,7 +15,7 @@ from typing import Any
 import keras
 from keras import layers
 
-from audioseq.layers import KEY_IS_UP, MADE, Harmony, Meter, Recall
+from audioseq.layers import MADE, Harmony, Meter, Recall
 
 __all__ = ["TIME_STRIDE", "attention_rnn", "cnn_lstm", "feed_forward", "gru", "lstm", "polyphony_lstm", "rnn"]
 
@@ -139,12 +139,15 @@ def _conv(x: Any, channels: int, size: int, strides: tuple[int, int], causal: bo
     return layers.Activation("relu")(layers.BatchNormalization()(x))
 
 
+KEY_IS_UP = -3.0  # logit to begin with: of 88 keys about 4 are down
+
+
 def polyphony_lstm(
     keys: int = 88,
     *,
     units: int = 256,
     joint: bool = False,
-    hidden: int = 256,
+    hidden: int = 1024,
     recall: bool = True,
     dropout: float = 0.5,
 ) -> keras.Model:
@@ -157,21 +160,23 @@ def polyphony_lstm(
         keys: of a frame.
         units: of the LSTM.
         joint: False: ``frames -> logits`` ``(batch, time, keys)`` of the next frames, every key by itself. True:
-            ``[frames, next frames] -> logits``, each key knowing the state and the keys below it (`layers.MADE`), so
+            ``[frames, next frames] -> logits``, each key knowing the past and the keys below it (`layers.MADE`), so
             that chords are judged as chords.
         hidden: units of that `layers.MADE`, the layer ``made``.
         recall: whether it looks up what followed earlier in the piece.
         dropout: of the LSTM's states; the share of its inputs is 2/5 of it, of the hidden units 3/5.
     """
     frames = keras.Input((None, keys), name="frames")
-    known = [frames, Recall(name="recall", dtype=FULL)(frames)] if recall else [frames]
-    x = layers.Concatenate()([*known, Harmony(dtype=FULL)(frames), Meter(dtype=FULL)(frames)])
-    x = layers.Dropout(0.4 * dropout)(x)
+    known = layers.Concatenate()([frames, Recall(dtype=FULL)(frames)]) if recall else frames
+    x = layers.Concatenate()([known, Harmony(dtype=FULL)(frames), Meter(dtype=FULL)(frames)])
+    x = layers.Dense(units // 2, dtype=FULL)(layers.Dropout(0.4 * dropout)(x))  # the LSTM reads the less, the faster
     x = layers.LSTM(units, return_sequences=True, dtype=FULL)(x)  # (batch, time, units)
-    x = layers.Concatenate(name="state")([layers.Dropout(dropout)(x), *known])
+    x = layers.Dropout(dropout)(x)
+    judge = layers.Dense(keys, bias_initializer=keras.initializers.Constant(KEY_IS_UP), dtype=FULL)
+    logits = judge(layers.Concatenate()([x, known]))
     if not joint:
-        up = keras.initializers.Constant(KEY_IS_UP)
-        return keras.Model(frames, layers.Dense(keys, bias_initializer=up, dtype=FULL)(x), name="polyphony_lstm")
+        return keras.Model(frames, logits, name="polyphony_lstm")
     following = keras.Input((None, keys), name="next_frames")
-    logits = MADE(hidden, dropout=0.6 * dropout, name="made")([x, following])
+    state = layers.Concatenate()([x, layers.Dense(units // 4, dtype=FULL)(known)])
+    logits = MADE(hidden, dropout=0.6 * dropout, name="made")([state, logits, following])
     return keras.Model([frames, following], logits, name="polyphony_lstm")

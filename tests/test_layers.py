@@ -342,71 +342,74 @@ class TestMADE:
     def made(self, units=20, **kwargs):
         """A layer whose weights all matter."""
         layer = layers.MADE(units, **kwargs)
-        layer.build([(None, 3), (None, self.KEYS)])
+        layer.build([(None, 3), (None, self.KEYS), (None, self.KEYS)])
         rng = np.random.default_rng(0)
         for weight in layer.weights:
             weight.assign(rng.standard_normal(weight.shape))
         return layer
 
-    def every_frame(self):
-        return ((np.arange(2**self.KEYS)[:, None] >> np.arange(self.KEYS)) & 1).astype(np.float32)
+    def past(self, *shape, seed=1):
+        """State and logits of some batch."""
+        rng = np.random.default_rng(seed)
+        return [rng.standard_normal((*shape, n)).astype(np.float32) for n in (3, self.KEYS)]
 
-    def probabilities(self, layer, state):
-        """Of every frame, (states, frames)."""
-        frames = self.every_frame()
-        pairs = [np.repeat(state, len(frames), axis=0), np.tile(frames, (len(state), 1))]
-        logits = np.asarray(layer(pairs), np.float64)
-        return np.exp(-np.logaddexp(0, (1 - 2 * pairs[1]) * logits).sum(1)).reshape(len(state), -1)
+    def probabilities(self, layer, state, logits):
+        """Of every frame, (batch, frames)."""
+        frames = ((np.arange(2**self.KEYS)[:, None] >> np.arange(self.KEYS)) & 1).astype(np.float32)
+        every = [np.repeat(x, len(frames), axis=0) for x in (state, logits)] + [np.tile(frames, (len(state), 1))]
+        said = np.asarray(layer(every), np.float64)
+        return np.exp(-np.logaddexp(0, (1 - 2 * every[2]) * said).sum(1)).reshape(len(state), -1)
 
     @pytest.mark.parametrize("units", [1, 4, 20])
     def test_the_probabilities_of_all_frames_sum_to_one(self, units):
-        state = np.random.default_rng(1).standard_normal((4, 3)).astype(np.float32)
-        np.testing.assert_allclose(self.probabilities(self.made(units), state).sum(1), 1, atol=1e-5)
+        np.testing.assert_allclose(self.probabilities(self.made(units), *self.past(4)).sum(1), 1, atol=1e-5)
 
     def test_a_key_is_judged_by_the_keys_below_it_alone(self):
-        layer, state = self.made(), np.ones((1, 3), np.float32)
+        layer, past = self.made(), self.past(1)
         frame = np.zeros((1, self.KEYS), np.float32)
-        before = np.asarray(layer([state, frame]))[0]
+        before = np.asarray(layer([*past, frame]))[0]
         for j in range(self.KEYS):
             changed = frame.copy()
             changed[0, j] = 1
-            moved = np.asarray(layer([state, changed]))[0] != before
+            moved = np.asarray(layer([*past, changed]))[0] != before
             assert moved.tolist() == [k > j for k in range(self.KEYS)]
 
-    def test_every_key_hears_the_state(self):
+    def test_every_key_hears_the_state_but_the_lowest_which_has_its_logit(self):
         layer, frame = self.made(), np.zeros((1, self.KEYS), np.float32)
-        one, other = (np.asarray(layer([np.full((1, 3), x, np.float32), frame])) for x in (0, 1))
-        assert (one != other).all()
+        (state, logits), (other, others) = self.past(1), self.past(1, seed=2)
+        before = np.asarray(layer([state, logits, frame]))[0]
+        assert (np.asarray(layer([other, logits, frame]))[0] != before).tolist() == [False] + 5 * [True]
+        np.testing.assert_allclose(
+            np.asarray(layer([state, others, frame]))[0] - before, (others - logits)[0], atol=1e-5
+        )
 
     def test_sequences_are_judged_frame_by_frame(self):
-        layer, rng = self.made(), np.random.default_rng(0)
-        state = rng.standard_normal((2, 5, 3)).astype(np.float32)
-        frames = rng.integers(0, 2, (2, 5, self.KEYS)).astype(np.float32)
-        one = layer([state[1, 3:4], frames[1, 3:4]])
-        np.testing.assert_allclose(np.asarray(layer([state, frames]))[1, 3], np.asarray(one)[0], atol=1e-5)
+        layer, past = self.made(), self.past(2, 5)
+        frames = np.random.default_rng(0).integers(0, 2, (2, 5, self.KEYS)).astype(np.float32)
+        one = layer([x[1, 3:4] for x in (*past, frames)])
+        np.testing.assert_allclose(np.asarray(layer([*past, frames]))[1, 3], np.asarray(one)[0], atol=1e-5)
 
     @pytest.mark.parametrize("compiled", [False, True])
     def test_samples_come_as_often_as_they_are_probable(self, compiled):
         layer, n = self.made(), 20_000
-        state = np.repeat(np.random.default_rng(1).standard_normal((1, 3)), n, axis=0).astype(np.float32)
+        one = self.past(1)
+        state, logits = (np.repeat(x, n, axis=0) for x in one)
         draw = tf.function(layer.sample) if compiled else layer.sample
-        drawn = np.asarray(draw(tf.constant(state), seed=keras.random.SeedGenerator(0) if not compiled else 0))
+        drawn = np.asarray(draw(tf.constant(state), tf.constant(logits), seed=0))
         assert set(np.unique(drawn)) == {0, 1}
         shares = np.bincount((drawn @ 2 ** np.arange(self.KEYS)).astype(int), minlength=2**self.KEYS) / n
-        expected = self.probabilities(layer, state[:1])[0]
+        expected = self.probabilities(layer, *one)[0]
         # five standard errors of each share, and 1e-4 for the rare ones
         assert (np.abs(shares - expected) < 5 * np.sqrt(expected * (1 - expected) / n) + 1e-4).all()
 
     def test_dropout_is_for_training_alone(self):
-        layer = self.made(dropout=0.5)
-        pair = [np.ones((1, 3), np.float32), np.ones((1, self.KEYS), np.float32)]
-        np.testing.assert_array_equal(layer(pair), self.made()(pair))
-        assert (np.asarray(layer(pair, training=True)) != np.asarray(layer(pair))).any()
+        layer, given = self.made(dropout=0.5), [*self.past(1), np.ones((1, self.KEYS), np.float32)]
+        np.testing.assert_array_equal(layer(given), self.made()(given))
+        assert (np.asarray(layer(given, training=True)) != np.asarray(layer(given))).any()
 
     def test_is_saved_with_a_model(self, tmp_path):
-        layer, rng = layers.MADE(7, dropout=0.25), np.random.default_rng(0)
-        model = reloaded(layer, (None, 3), (None, self.KEYS), path=tmp_path)
-        pair = [rng.standard_normal((2, 4, 3)).astype(np.float32), np.ones((2, 4, self.KEYS), np.float32)]
-        np.testing.assert_array_equal(model(pair), layer(pair))
+        layer, given = layers.MADE(7, dropout=0.25), [*self.past(2, 4), np.ones((2, 4, self.KEYS), np.float32)]
+        model = reloaded(layer, (None, 3), (None, self.KEYS), (None, self.KEYS), path=tmp_path)
+        np.testing.assert_array_equal(model(given), layer(given))
         again = next(found for found in model.layers if isinstance(found, layers.MADE))
         assert (again.units, again.dropout) == (7, 0.25)

@@ -273,7 +273,7 @@ class TestPolyphonyLSTM:
 
     def test_the_joint_model_judges_a_frame_by_that_frames_lower_keys_alone(self):
         model = self.network(joint=True)
-        model.get_layer("made").key_tells.assign(np.ones((12, 12)))  # starts at zero
+        model.get_layer("made").pairs.assign(np.ones((12, 12)))  # starts at zero
         frames, following = self.music()
         before = self.logits(model, frames, following)
         changed = following.copy()
