@@ -40,7 +40,7 @@ class Study:
     contrast: bool = False
 
 
-JSB: dict[str, Any] = {"data": "jsb", "dropout": 0.5, "rounds": 4, "learning_rate": 5e-3}
+JSB: dict[str, Any] = {"data": "jsb", "dropout": 0.45, "rounds": 4, "learning_rate": 5e-3}
 NOTTINGHAM: dict[str, Any] = {"data": "nottingham", "dropout": 0.3, "epochs": 9, "learning_rate": 4e-3}
 STUDIES = {
     "jsb": Study(**JSB, epochs=25),
