@@ -32,7 +32,19 @@ _ROOMS = {
     "monitor": ["GradientMonitor"],
 }
 _HOME = {name: room for room, names in _ROOMS.items() for name in names}
-_SUBMODULES = [*_ROOMS, "augment", "corpora", "models", "plots", "scores", "tasks", "trainees", "training"]
+_SUBMODULES = [
+    *_ROOMS,
+    "augment",
+    "corpora",
+    "likelihood",
+    "models",
+    "plots",
+    "rollsets",
+    "scores",
+    "tasks",
+    "trainees",
+    "training",
+]
 
 __all__ = ["__version__", *_HOME]
 

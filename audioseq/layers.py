@@ -286,7 +286,8 @@ class Recall(keras.layers.Layer):
                 length += step
             places = same * weight
             total = ops.sum(places, axis=-1, keepdims=True)
-            found += [ops.matmul(places, after) / ops.maximum(total, 1e-9), ops.log1p(total)]
+            # the smallest normal number: a place that is far back weighs little, but it may be the only one
+            found += [ops.matmul(places, after) / ops.maximum(total, 1.2e-38), ops.log1p(total)]
         return ops.concatenate(found, axis=-1)
 
     def compute_output_shape(self, input_shape: Any) -> tuple[int | None, ...]:

@@ -314,6 +314,13 @@ class TestRecall:
         np.testing.assert_allclose(said.reshape(expected.shape), expected, atol=1e-5)
         assert expected.any()
 
+    def test_what_is_far_back_counts_in_full_when_it_is_all_there_is(self):
+        frames = np.zeros((1, 3000, 24), np.float32)
+        frames[0, :2] = roll(2, batch=1, seed=3)[0]
+        frames[0, -1] = frames[0, 0]
+        said = np.asarray(layers.Recall((1,), memory=64.0)(frames))[0, -1]
+        np.testing.assert_allclose(said[:24], frames[0, 1], rtol=1e-5)
+
     def test_no_later_frame_and_no_neighbour_matters(self):
         frames, other = roll(30), roll(30, seed=1)
         said = np.asarray(layers.Recall()(frames))
