@@ -35,17 +35,18 @@ class Study:
     dropout: float
     epochs: int
     rounds: int = 1
+    batch_size: int = 16
     learning_rate: float
     ema: float = 0.1
     contrast: bool = False
 
 
 JSB: dict[str, Any] = {"data": "jsb", "dropout": 0.45, "rounds": 4, "learning_rate": 5e-3}
-NOTTINGHAM: dict[str, Any] = {"data": "nottingham", "dropout": 0.3, "epochs": 9, "learning_rate": 4e-3}
+NOTTINGHAM: dict[str, Any] = {"data": "nottingham", "dropout": 0.3, "epochs": 6, "batch_size": 8, "learning_rate": 4e-3}
 STUDIES = {
     "jsb": Study(**JSB, epochs=25),
     "nottingham": Study(**NOTTINGHAM),
-    "jsb-joint": Study(**JSB, joint=True, epochs=40),
+    "jsb-joint": Study(**JSB, joint=True, epochs=25),
     "nottingham-joint": Study(**NOTTINGHAM, joint=True),
     "jsb-without-recall": Study(**JSB, epochs=25, recall=False, contrast=True),
     "nottingham-without-recall": Study(**NOTTINGHAM, recall=False, contrast=True),
@@ -78,7 +79,12 @@ def run(study: Study, seed: int, data: Path, out: Path) -> dict[str, Any]:
     music = read_polyphony(data / FILES[study.data])
     network = models.polyphony_lstm(joint=study.joint, recall=study.recall, dropout=study.dropout)
     settings = training.Settings(
-        epochs=study.epochs, batch_size=16, learning_rate=study.learning_rate, warmup=0.05, ema=study.ema, seed=seed
+        epochs=study.epochs,
+        batch_size=study.batch_size,
+        learning_rate=study.learning_rate,
+        warmup=0.05,
+        ema=study.ema,
+        seed=seed,
     )
     fitted = training.fit(
         NextFrame(network, rounds=study.rounds),
