@@ -156,6 +156,12 @@ def polyphony_lstm(
     Beside the frame it reads `layers.Harmony` and `layers.Meter`. What the frame and `layers.Recall` say of the next
     one goes past the LSTM too, so that it only has to learn what is not repeated.
 
+    A joint model's next frame is drawn from what its head is given::
+
+        made = model.get_layer("made")
+        state, logits = keras.Model(model.inputs[0], made.input[:2])(frames)
+        following = made.sample(state[:, -1], logits[:, -1])  # (batch, keys)
+
     Args:
         keys: of a frame.
         units: of the LSTM.

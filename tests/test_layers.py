@@ -315,7 +315,7 @@ class TestRecall:
         assert expected.any()
 
     def test_what_is_far_back_counts_in_full_when_it_is_all_there_is(self):
-        frames = np.zeros((1, 3000, 24), np.float32)
+        frames = np.zeros((1, 1500, 24), np.float32)
         frames[0, :2] = roll(2, batch=1, seed=3)[0]
         frames[0, -1] = frames[0, 0]
         said = np.asarray(layers.Recall((1,), memory=64.0)(frames))[0, -1]

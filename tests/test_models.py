@@ -282,6 +282,22 @@ class TestPolyphonyLSTM:
         assert moved[0, 7].tolist() == [key > 4 for key in range(12)]
         assert moved.sum() == 7
 
+    def test_a_frame_that_it_draws_is_one_that_it_finds_probable(self):
+        model, (frames, _) = self.network(joint=True), self.music()
+        made = model.get_layer("made")
+        rng = np.random.default_rng(0)
+        for weight in made.weights:
+            weight.assign(0.1 * rng.standard_normal(weight.shape))
+        state, logits = keras.Model(model.inputs[0], made.input[:2])(frames[:1])
+        repeated = [np.repeat(keras.ops.convert_to_numpy(x)[:, -1], 5000, axis=0) for x in (state, logits)]
+        drawn = keras.ops.convert_to_numpy(made.sample(*repeated, seed=0))
+        judged = keras.ops.convert_to_numpy(made([*repeated, drawn]))
+        # each key is drawn with the probability that the model gives it after the keys below: a martingale
+        p = 1 / (1 + np.exp(-judged))
+        error = (drawn - p).sum(0) / np.sqrt((p * (1 - p)).sum(0))
+        assert np.abs(error).max() < 4.5
+        assert (p.std(0) > 0.001).sum() > 6  # the keys below were heard
+
     @pytest.mark.parametrize("joint", [False, True])
     def test_it_is_saved_without_any_code(self, joint, tmp_path):
         model, music = self.network(joint=joint), self.music()
