@@ -142,13 +142,11 @@ def main() -> None:
     args = parser.parse_args()
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     found: dict[str, list[dict[str, Any]]] = {}
-    for seed in range(args.seeds):
-        for name in args.only:
-            if seed > 0 and STUDIES[name].contrast:
-                continue
-            found.setdefault(name, []).append(run(STUDIES[name], seed, args.data, args.out / f"{name}-{seed}"))
-            if args.json:
-                args.json.write_text(json.dumps(found, indent=2))
+    plan = [(name, seed) for seed in range(args.seeds) for name in args.only if not STUDIES[name].contrast]
+    for name, seed in [*plan, *((name, 0) for name in args.only if STUDIES[name].contrast)]:
+        found.setdefault(name, []).append(run(STUDIES[name], seed, args.data, args.out / f"{name}-{seed}"))
+        if args.json:
+            args.json.write_text(json.dumps(found, indent=2))
     print(table(found))
 
 
