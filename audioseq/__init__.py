@@ -40,6 +40,8 @@ _SUBMODULES = [
     "corpora",
     "models",
     "plots",
+    "polyphony",
+    "rollsets",
     "scores",
     "synthesis",
     "tasks",

@@ -1,23 +1,26 @@
 """What `training.fit` trains: a network with its data, its loss, what validates it and what is kept of it.
 
-`AugmentedClassifier` learns clips, `NextToken` music as tokens.
+`AugmentedClassifier` learns clips, `NextToken` music as tokens, `NextFrame` piano rolls.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import keras
 import numpy as np
+from keras import ops
 
 from audioseq.classifier import SequenceClassifier
 from audioseq.datasets import ClipSet
 from audioseq.generator import SequenceGenerator
 from audioseq.likelihood import piece_nats
+from audioseq.polyphony import frame_likelihood
+from audioseq.rollsets import RollBatch, RollSet
 from audioseq.tunes import TokenSet
 
-__all__ = ["AugmentedClassifier", "NextToken", "Trainee", "feature_statistics"]
+__all__ = ["AugmentedClassifier", "NextFrame", "NextToken", "Trainee", "feature_statistics"]
 
 
 class Trainee(keras.Model):
@@ -192,6 +195,80 @@ class NextToken(Trainee):
     def validate(self, data: TokenSet, batch_size: int) -> dict[str, float]:
         nats = piece_nats(self.generator.network, data)
         return {"loss": float(nats.sum()) / sum(len(piece) - 1 for piece in data)}
+
+
+class NextFrame(Trainee):
+    """A network that learns which keys are down in the next frame; see `models.polyphony_lstm`.
+
+    Reads ``{"frames": (batch, time, keys), "mask": (batch, time)}``; its loss is the binary cross-entropy, summed over
+    the keys, of the frames that are there. It is validated on whole pieces by `polyphony.frame_likelihood`.
+
+    Args:
+        network: frames to logits, or frames and next frames to logits.
+        transpose: greatest number of semitones by which a piece is moved in training, drawn for each epoch.
+        longest: frames that an epoch hears of a longer piece; None: all.
+        rounds: how often an epoch hears each piece.
+    """
+
+    def __init__(
+        self, network: keras.Model, *, transpose: int = 6, longest: int | None = 256, rounds: int = 1, **kwargs: Any
+    ) -> None:
+        super().__init__(**kwargs)
+        self.network = network
+        self.transpose, self.longest, self.rounds = transpose, longest, rounds
+
+    def call(self, inputs: dict[str, Any], training: bool | None = None) -> Any:
+        past, following = inputs["frames"][:, :-1], inputs["frames"][:, 1:]
+        return self.network([past, following] if len(self.network.inputs) == 2 else past, training=training)
+
+    def compute_loss(
+        self, x: Any = None, y: Any = None, y_pred: Any = None, sample_weight: Any = None, training: bool = True
+    ) -> Any:
+        frames, present = x["frames"][:, 1:], x["mask"][:, 1:]
+        nats = ops.sum(ops.softplus(y_pred) - frames * y_pred, axis=-1)  # (batch, time - 1)
+        return ops.sum(nats * present) / ops.sum(present)
+
+    @property
+    def kept(self) -> keras.Model:
+        return self.network
+
+    def compile_with(self, optimizer: keras.optimizers.Optimizer) -> None:
+        self.compile(optimizer=optimizer)
+
+    def example(self, data: RollSet) -> dict[str, Any]:
+        return _inputs(next(data.in_order(2)))
+
+    def steps(self, data: RollSet, batch_size: int) -> int:
+        return self.rounds * data.steps(batch_size)
+
+    def batches(self, data: RollSet, batch_size: int, *, seed: int, epochs: int, start_epoch: int = 0) -> Any:
+        def drawn() -> Iterator[dict[str, Any]]:
+            batches = data.batches(
+                batch_size,
+                seed=seed,
+                epochs=epochs * self.rounds,
+                start_epoch=start_epoch * self.rounds,
+                transpose=self.transpose,
+                longest=self.longest,
+            )
+            return map(_inputs, batches)
+
+        if keras.backend.backend() != "tensorflow":
+            return ((batch,) for batch in drawn())
+        import tensorflow as tf
+
+        shapes = {
+            "frames": tf.TensorSpec((None, None, data.keys), tf.float32),
+            "mask": tf.TensorSpec((None, None), tf.float32),
+        }
+        return tf.data.Dataset.from_generator(drawn, output_signature=shapes).prefetch(2).map(lambda batch: (batch,))
+
+    def validate(self, data: RollSet, batch_size: int) -> dict[str, float]:
+        return {"loss": frame_likelihood(self.network, data, batch_size=batch_size).nats}
+
+
+def _inputs(batch: RollBatch) -> dict[str, Any]:
+    return {"frames": batch.frames, "mask": batch.mask}
 
 
 def feature_statistics(

@@ -372,3 +372,68 @@ def test_a_network_of_another_size_or_kind_is_refused():
         aq.SequenceGenerator(tokenizer, token_network(models.event_gru))
     with pytest.raises(ValueError, match=r"network is a TokenNetwork of .* Received: Functional"):
         aq.SequenceGenerator(tokenizer, models.gru(20, tokenizer.size))
+
+
+class TestPolyphonyLSTM:
+    """Eight units over twelve keys."""
+
+    def network(self, **kwargs):
+        keras.utils.set_random_seed(0)
+        return models.polyphony_lstm(12, units=8, hidden=16, **kwargs)
+
+    def logits(self, model, frames, following):
+        said = model([frames, following] if len(model.inputs) == 2 else frames)
+        return keras.ops.convert_to_numpy(said)
+
+    def music(self, seed=0):
+        """Frames and the next ones, (2, 30, 12)."""
+        frames = (np.random.default_rng(seed).random((2, 31, 12)) < 0.2).astype(np.float32)
+        return frames[:, :-1], frames[:, 1:]
+
+    @pytest.mark.parametrize("joint", [False, True])
+    @pytest.mark.parametrize("recall", [False, True])
+    def test_no_later_frame_and_no_neighbour_matters(self, joint, recall):
+        model = self.network(joint=joint, recall=recall)
+        (frames, following), (others, after) = self.music(), self.music(seed=1)
+        before = self.logits(model, frames, following)
+        assert before.shape == (2, 30, 12)
+        mixed = [np.concatenate([x[:, :20], y[:, 20:]], axis=1) for x, y in ((frames, others), (following, after))]
+        for x, y in zip(mixed, (others, after), strict=True):
+            x[1] = y[1]
+        moved = np.abs(self.logits(model, *mixed) - before)
+        assert moved[0, :20].max() < 1e-6
+        assert moved[0, 20:].max() > 1e-3
+
+    def test_the_joint_model_judges_a_frame_by_that_frames_lower_keys_alone(self):
+        model = self.network(joint=True)
+        model.get_layer("made").pairs.assign(np.ones((12, 12)))  # starts at zero
+        frames, following = self.music()
+        before = self.logits(model, frames, following)
+        changed = following.copy()
+        changed[0, 7, 4] = 1 - changed[0, 7, 4]
+        moved = self.logits(model, frames, changed) != before
+        assert moved[0, 7].tolist() == [key > 4 for key in range(12)]
+        assert moved.sum() == 7
+
+    def test_a_frame_that_it_draws_is_one_that_it_finds_probable(self):
+        model, (frames, _) = self.network(joint=True), self.music()
+        made = model.get_layer("made")
+        rng = np.random.default_rng(0)
+        for weight in made.weights:
+            weight.assign(0.1 * rng.standard_normal(weight.shape))
+        state, logits = keras.Model(model.inputs[0], made.input[:2])(frames[:1])
+        repeated = [np.repeat(keras.ops.convert_to_numpy(x)[:, -1], 5000, axis=0) for x in (state, logits)]
+        drawn = keras.ops.convert_to_numpy(made.sample(*repeated, seed=0))
+        judged = keras.ops.convert_to_numpy(made([*repeated, drawn]))
+        # each key is drawn with the probability that the model gives it after the keys below: a martingale
+        p = 1 / (1 + np.exp(-judged))
+        error = (drawn - p).sum(0) / np.sqrt((p * (1 - p)).sum(0))
+        assert np.abs(error).max() < 4.5
+        assert (p.std(0) > 0.001).sum() > 6  # the keys below were heard
+
+    @pytest.mark.parametrize("joint", [False, True])
+    def test_it_is_saved_without_any_code(self, joint, tmp_path):
+        model, music = self.network(joint=joint), self.music()
+        model.save(tmp_path / "model.keras")
+        again = keras.models.load_model(tmp_path / "model.keras")
+        np.testing.assert_array_equal(self.logits(again, *music), self.logits(model, *music))

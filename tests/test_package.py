@@ -17,8 +17,8 @@ FLOORS = {
     "constraints": 0, "statistics": 0, "copies": 0,
     "chorales": 0, "timbres": 0, "synthesis": 0,
     "layers": 1, "augment": 1, "models": 1, "saving": 1, "classifier": 1, "tasks": 1, "datasets": 1,
-    "generator": 1, "tunes": 1,
-    "likelihood": 2, "trainees": 2, "training": 2, "evaluation": 2, "runs": 2, "plots": 2,
+    "generator": 1, "tunes": 1, "rollsets": 1,
+    "likelihood": 2, "polyphony": 2, "trainees": 2, "training": 2, "evaluation": 2, "runs": 2, "plots": 2,
     "sampling": 2, "generation": 2, "music_evaluation": 2,
     "streaming": 2, "detection": 2, "graphs": 2, "runtimes": 2, "exports": 2,
     "recurrent": 2, "jacobians": 2, "memory": 2, "monitor": 2, "cli": 3,
@@ -31,13 +31,14 @@ BESIDE = {
     ("grids", "scores"), ("beats", "grids"), ("beats", "scores"), ("tokens", "beats"), ("tokens", "grids"),
     ("tokens", "scores"), ("rolls", "grids"), ("rolls", "scores"), ("pieces", "files"), ("pieces", "smf"),
     ("pieces", "midi"), ("pieces", "reading"), ("pieces", "grids"), ("pieces", "tokens"),
+    ("models", "layers"),
     ("chorales", "files"), ("chorales", "midi"), ("chorales", "scores"),
     ("synthesis", "audio"), ("synthesis", "grids"), ("synthesis", "scores"), ("synthesis", "timbres"),
     ("statistics", "grids"), ("statistics", "scores"), ("copies", "grids"), ("copies", "midi"), ("copies", "reading"),
     ("copies", "rolls"), ("copies", "scores"), ("copies", "smf"),
     ("classifier", "layers"), ("classifier", "saving"), ("training", "trainees"),
     ("constraints", "beats"), ("constraints", "grids"), ("constraints", "tokens"), ("generator", "saving"),
-    ("generator", "models"), ("generation", "sampling"), ("trainees", "likelihood"),
+    ("generator", "models"), ("generation", "sampling"), ("trainees", "likelihood"), ("trainees", "polyphony"),
     ("music_evaluation", "generation"), ("music_evaluation", "likelihood"),
     ("detection", "streaming"), ("graphs", "streaming"), ("exports", "graphs"), ("exports", "runtimes"),
     ("jacobians", "recurrent"), ("memory", "recurrent"), ("memory", "jacobians"), ("memory", "plots"),
@@ -81,7 +82,9 @@ def test_a_room_knows_only_floors_below(room):
         assert FLOORS[other] < FLOORS[room] or (room, other) in BESIDE, f"{room} imports {other}"
 
 
-@pytest.mark.parametrize("room", [room for room, floor in FLOORS.items() if floor == 0] + ["datasets", "cli"])
+@pytest.mark.parametrize(
+    "room", [room for room, floor in FLOORS.items() if floor == 0] + ["datasets", "rollsets", "cli"]
+)
 def test_the_ground_floor_knows_no_tensorflow(room):
     top = imported(room, at_the_top=True)
     assert not {
