@@ -6,8 +6,8 @@ one that fades; `lstm` and `gru` have gates that keep it; `cnn_lstm` sees local 
 `attention_rnn` hears the whole clip before it answers.
 
 For music, `event_lstm`, `event_gru` and `event_rnn` take the number of tokens and return a `TokenNetwork`,
-``(batch, time) -> (batch, time, tokens)``: what follows each token. `polyphony_lstm` reads piano rolls, and says after every frame which
-one comes next.
+``(batch, time) -> (batch, time, tokens)``: what follows each token. `polyphony_lstm` reads piano rolls, and says after
+every frame which one comes next.
 """
 
 from __future__ import annotations
