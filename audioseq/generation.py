@@ -45,7 +45,7 @@ class Options:
         top_p: only the likeliest tokens that together have this probability; 1: all.
         min_p: only tokens at least so likely, in shares of the likeliest.
         key: such as ``"C major"`` or ``"F# minor"``; other notes are not drawn. None: all are.
-        pitch_range: lowest and highest MIDI pitch.
+        pitch_range: lowest and highest MIDI pitch; None: those that the model learnt.
         polyphony: notes that may sound together, 1 to 32.
         tempo: quarter notes a minute; None: the prompt's, or what the model knows.
         meter: such as ``(3, 4)``; None: the prompt's, or what the model knows.
@@ -118,7 +118,7 @@ def plan(model: SequenceGenerator, prompt: Score | pretty_midi.PrettyMIDI | None
     score = None if prompt is None else as_score(prompt)
     tempo = options.tempo or (_tempo_of(score) if score else model.tempo)
     meter = options.meter or (_meter_of(score) if score else model.meter)
-    keep = pitch_mask(tokenizer, key=options.key, pitch_range=options.pitch_range)
+    keep = pitch_mask(tokenizer, key=options.key, pitch_range=options.pitch_range or model.pitch_range)
     steps = _steps(tokenizer, options, tempo, meter)
     bars, said_tempo, said_meter = 0, False, isinstance(tokenizer, BeatTokenizer)  # by the tokens
     tokens = np.zeros(0, np.int32)

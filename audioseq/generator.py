@@ -33,6 +33,7 @@ class SequenceGenerator(WholeModel):
         network: says what follows each token.
         tempo: quarter notes a minute of a generated piece where none is asked for.
         meter: of a generated piece where a bar must be known and none is asked for.
+        pitch_range: lowest and highest MIDI pitch of what it learnt; without another wish, new notes keep to it.
 
     Input shape:
         ``(batch, time)``, tokens; a piece begins with `grids.BOS`.
@@ -48,6 +49,7 @@ class SequenceGenerator(WholeModel):
         *,
         tempo: float = 120.0,
         meter: tuple[int, int] = (4, 4),
+        pitch_range: tuple[int, int] = (0, 127),
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
@@ -56,6 +58,7 @@ class SequenceGenerator(WholeModel):
             raise ValueError(f"network is a TokenNetwork of the tokenizer's {tokenizer.size} tokens. Received: {what}")
         self.tokenizer, self.network = tokenizer, network
         self.tempo, self.meter = float(tempo), (int(meter[0]), int(meter[1]))
+        self.pitch_range = (int(pitch_range[0]), int(pitch_range[1]))
         self.build((None, None))
 
     def build(self, input_shape: Any) -> None:
@@ -126,6 +129,7 @@ class SequenceGenerator(WholeModel):
             "network": full_precision(keras.saving.serialize_keras_object(self.network)),
             "tempo": self.tempo,
             "meter": list(self.meter),
+            "pitch_range": list(self.pitch_range),
         }
 
     @classmethod

@@ -124,6 +124,7 @@ class Tunes:
         report: a line for each file: used, or skipped and why.
         duplicates: pairs of a training piece that was left out, and the piece of another split with the same tokens.
         tempo, meter: that most of the training pieces begin with; quarter notes a minute, in whole numbers.
+        pitch_range: lowest and highest MIDI pitch of the training pieces, as they are.
         fingerprint: SHA-256 over files, settings and splits.
     """
 
@@ -135,6 +136,7 @@ class Tunes:
     duplicates: list[tuple[str, str]]
     tempo: float
     meter: tuple[int, int]
+    pitch_range: tuple[int, int]
     fingerprint: str
 
     @property
@@ -215,6 +217,7 @@ def midi_folder(
         duplicates=duplicates,
         tempo=seen.tempo,
         meter=seen.meter,
+        pitch_range=_range(sets["training"]),
         fingerprint=digest,
     )
 
@@ -223,6 +226,14 @@ def whole_folder(folder: str | os.PathLike[str], tokenizer: Tokenizer) -> tuple[
     """All pieces of a folder, unsplit, and a line for each file; errors are those of `pieces.encode_folder`."""
     pieces = encode_folder(folder, tokenizer)
     return TokenSet(tokenizer, [list(pieces)], pieces.names), pieces.report
+
+
+def _range(pieces: TokenSet) -> tuple[int, int]:
+    """Lowest and highest pitch, drums aside; every pitch where there is none."""
+    begun = pieces.tokenizer.begun_pitch
+    pitch = np.concatenate([begun[piece[pieces.tokenizer.pitched(piece)]] for piece in pieces.versions[0]])
+    pitch = pitch[pitch >= 0]
+    return (int(pitch.min()), int(pitch.max())) if len(pitch) else (0, 127)
 
 
 def _framed(piece: np.ndarray) -> np.ndarray:

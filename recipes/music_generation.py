@@ -86,7 +86,9 @@ def train(config: Config, out: Path, *, resume: bool, overwrite: bool, pieces: i
     with training.device_scope():
         build = getattr(models, config.network)
         network = build(tokenizer.size, units=config.units, embedding=config.embedding, dropout=config.dropout)
-        generator = SequenceGenerator(tokenizer, network, tempo=data.tempo, meter=data.meter)
+        generator = SequenceGenerator(
+            tokenizer, network, tempo=data.tempo, meter=data.meter, pitch_range=data.pitch_range
+        )
         trained = trainees.NextToken(generator)
     print(f"{config.network}: {network.count_params():,} parameters")
 
@@ -199,10 +201,9 @@ def demo_command(args: argparse.Namespace) -> int:
 
     found = write_chorales(CHORALES)
     print(f"{len(found)} chorales by Johann Sebastian Bach, out of the package music21, are in {CHORALES}\n")
-    return train(Config(data=CHORALES, epochs=DEMO_EPOCHS), Path(DEMO_RUN), resume=False, overwrite=True, pieces=4)
-
-
-DEMO_EPOCHS = 8
+    # few pieces and few steps: a smaller network, and each piece in its own key
+    config = Config(data=CHORALES, units=(256,), embedding=64, dropout=0.1, epochs=8, batch_size=8, transpose=(0, 0))
+    return train(config, Path(DEMO_RUN), resume=False, overwrite=True, pieces=4)
 
 
 def train_command(args: argparse.Namespace) -> int:

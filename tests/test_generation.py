@@ -403,3 +403,17 @@ def test_a_meter_that_the_model_has_no_token_for(beats):
 def test_a_count_is_a_whole_number(melody, count):
     with pytest.raises(ValueError, match=f"count is a whole number, 1 or more. Received: {count}"):
         melody.generate_batch(count)
+
+
+@pytest.mark.parametrize("tokenizer", [EVENTS, BEATS, MELODY])
+def test_new_notes_keep_to_what_the_model_learnt_unless_asked_otherwise(tokenizer):
+    model = sure(tokenizer)
+    model.pitch_range = (55, 58)
+
+    def pitches(**asked):
+        piece = model.generate(bars=4, seed=3, **asked)
+        return {note.pitch for i in piece.instruments if not i.is_drum for note in i.notes}
+
+    assert pitches() <= {55, 56, 57, 58}
+    assert not pitches(pitch_range=(60, 70)) & {*range(60), *range(71, 128)}
+    assert type(model).from_config(model.get_config()).pitch_range == (55, 58)

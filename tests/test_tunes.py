@@ -353,3 +353,16 @@ def test_a_survey_of_many_files_looks_all_over_the_folder(tmp_path):
     made_up_tune(0, tempo=70).write(str(tmp_path / "zzz.mid"))
     assert not survey(tmp_path, most=4).one_tempo
     assert survey(tmp_path, ["tune0.mid", "tune1.mid"]).one_tempo
+
+
+@pytest.mark.parametrize("tokenizer", [EVENTS, BEATS, MelodyTokenizer()])
+def test_the_range_is_that_of_the_training_pieces_without_drums(songs, tokenizer):
+    data = midi_folder(songs, tokenizer, transpose=(-5, 6))
+    pitches = [
+        note.pitch
+        for piece in data.training.versions[0]
+        for instrument in tokenizer.decode(piece).instruments
+        if not instrument.is_drum
+        for note in instrument.notes
+    ]
+    assert data.pitch_range == (min(pitches), max(pitches))
