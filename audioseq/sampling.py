@@ -63,6 +63,8 @@ class Sampler:
 
     def __init__(self, network: TokenNetwork, constraints: Constraints) -> None:
         self.network, self.constraints = network, constraints
+        self._weights: list[np.ndarray] = []
+        self._folded: list[Any] = []
 
     def draw(self, jobs: Sequence[Job], *, chunk: int = CHUNK) -> list[np.ndarray]:
         """The sequences of the jobs, prompts included, without the closing `EOS`; int32 ``(time,)`` each."""
@@ -81,7 +83,7 @@ class Sampler:
         lanes = [*range(len(jobs)), *[0] * max(0, LEAST - len(jobs))]  # jobs; of an idle lane the first
         mine = [jobs[i] for i in lanes]
         random = [np.random.default_rng(job.seed) for job in mine]
-        folded = self.network.fold()
+        folded = self._fold()
         last, states = self._prime([job.prompt for job in mine], folded)
         about = {
             "limits": np.stack([job.state for job in mine]).astype(np.int32),
@@ -118,6 +120,13 @@ class Sampler:
                 about = {name: value[rows] for name, value in about.items()}
                 last, states = last[rows], [state[rows] for state in states]
                 going = np.ones(len(still), np.bool_)
+
+    def _fold(self) -> list[Any]:
+        """The network's folded weights; as before where it has not learnt since, for they cost as much as 40 tokens."""
+        weights = self.network.get_weights()
+        if not self._weights or not all(map(np.array_equal, weights, self._weights)):
+            self._weights, self._folded = weights, self.network.fold()
+        return self._folded
 
     def _prime(self, prompts: list[np.ndarray], folded: list[Any]) -> tuple[np.ndarray, list[np.ndarray]]:
         """The last token of each prompt, or BOS, and the network's state before it."""

@@ -131,7 +131,7 @@ def train(name: str, args: argparse.Namespace) -> dict[str, Any]:
 def written(name: str, args: argparse.Namespace, data: Any) -> dict[str, Any]:
     """Pieces of a network beside the test's, drawn as validation chose."""
     model = load_model(args.out / name / "model.keras")
-    held_out = {part: scores_of(getattr(data, part)) for part in ("validation", "testing")}
+    held_out = {part: scores_of(model, getattr(data, part)) for part in ("validation", "testing")}
 
     def beside(part: str, options: Options, seed: int) -> Comparison:
         return compare(write_like(model, held_out[part], 48, seed=seed, options=options), held_out[part])

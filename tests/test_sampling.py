@@ -10,6 +10,7 @@ from scipy import stats
 
 from audioseq import models
 from audioseq.constraints import constraints_of, pitch_mask
+from audioseq.generator import SequenceGenerator
 from audioseq.grids import BOS, EOS
 from audioseq.sampling import NEVER, Job, Sampler, _draw
 from audioseq.tokens import BeatTokenizer, MelodyTokenizer
@@ -234,3 +235,15 @@ def test_a_network_of_broken_weights_is_named_and_does_not_draw_for_ever(tempera
     sampler = Sampler(network, constraints_of(MELODY))
     with pytest.raises(ValueError, match="the network's logits are no numbers"):
         next(sampler.chunks([job(0, tokenizer=MELODY, end=4, temperature=temperature)], chunk=8))
+
+
+def test_what_was_folded_is_folded_anew_once_the_network_has_learnt():
+    tokenizer = MelodyTokenizer(low=60, high=72)
+    model = SequenceGenerator(tokenizer, models.event_lstm(tokenizer.size, units=(8,), embedding=4))
+    before = [note.pitch for note in model.generate(bars=4, seed=1).instruments[0].notes]
+    model.network.head.bias.assign(50.0 * np.eye(tokenizer.size)[-1])  # the highest pitch, always
+    weights = model.network.recurrent[0].cell.kernel
+    weights.assign(0 * weights)
+    after = [note.pitch for note in model.generate(bars=4, seed=1).instruments[0].notes]
+    fresh = SequenceGenerator(tokenizer, model.network).generate(bars=4, seed=1)
+    assert before != after == [note.pitch for note in fresh.instruments[0].notes]
