@@ -66,8 +66,8 @@ def pitch_mask(
     pitch = tokenizer.begun_pitch
     # pitch tokens that drums share reach beyond the tokenizer's range
     fits = (pitch >= max(low, tokenizer.low)) & (pitch <= min(high, tokenizer.high)) & np.isin(pitch % 12, [*classes])
-    what = f"no pitch of the model's lies in {low} to {high}" + (f" and {key}" if key else "")
-    require(bool(fits.any()), what, f"the model has {tokenizer.low} to {tokenizer.high}")
+    rule = f"some pitch of the model's {tokenizer.low} to {tokenizer.high} lies in the range"
+    require(bool(fits.any()), rule + (f" and in {key}" if key else ""), (low, high))
     return fits | (pitch < 0)
 
 

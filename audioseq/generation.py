@@ -139,9 +139,9 @@ def plan(model: SequenceGenerator, prompt: Score | pretty_midi.PrettyMIDI | None
         tokens = _encode(tokenizer, score, options)
     state = limits.run(limits.start(end=steps, bars=bars, polyphony=options.polyphony), tokens)
     left = limits.left(state)
-    asked = f"{options.seconds:g} seconds" if options.seconds else f"{options.bars or BARS} bars"
-    rule = f"the prompt is shorter than the piece that is asked for ({asked})"
-    require(left > 0, rule, f"a prompt that leaves {left} steps")
+    asked = f"{options.seconds:g} s" if options.seconds else f"bars: {options.bars or BARS}"
+    rule = f"the prompt is shorter than the piece that is asked for ({asked}), so that steps are left to write"
+    require(left > 0, rule, left)
     job = Job(tokens, state, keep, seed, options.temperature, options.top_k or 0, options.top_p, options.min_p)
     return Plan(job, tokenizer, None if said_tempo else tempo, None if said_meter else meter)
 

@@ -213,6 +213,11 @@ def train_command(args: argparse.Namespace) -> int:
 
 
 def generate_command(args: argparse.Namespace) -> int:
+    from audioseq.runs import RunError
+
+    out = Path(args.out)
+    if not args.overwrite and any(out.glob("piece-*")):
+        raise RunError(f"{out}: holds pieces already. Replace them by --overwrite")
     cli.load_tensorflow()
     from audioseq import Options, SequenceGenerator, load_midi, load_model
 
@@ -231,7 +236,7 @@ def generate_command(args: argparse.Namespace) -> int:
     )
     prompt = load_midi(args.prompt, sustain="fold") if args.prompt else None
     model = load_model(args.model, SequenceGenerator)
-    write(model, Path(args.out), args.count, seed=args.seed, prompt=prompt, options=options)
+    write(model, out, args.count, seed=args.seed, prompt=prompt, options=options)
     return cli.DONE
 
 
@@ -354,6 +359,7 @@ def parser() -> argparse.ArgumentParser:
     compose.add_argument("--tempo", type=float, metavar="BPM", help="quarter notes a minute")
     compose.add_argument("--meter", type=meter, metavar="N/N")
     compose.add_argument("--seed", type=int, default=0, metavar="N")
+    compose.add_argument("--overwrite", action="store_true", help="replace pieces in DIR")
     compose.set_defaults(command=generate_command)
 
     judge = commands.add_parser("evaluate", help="how likely a folder's pieces are, and how the model's own compare")

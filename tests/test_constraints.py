@@ -250,9 +250,9 @@ def test_the_mask_is_of_the_pitches_that_names_tell(tokenizer):
 
 def test_what_no_piece_could_keep_to_is_refused():
     melody = MelodyTokenizer(low=58, high=63)
-    with pytest.raises(ValueError, match=r"no pitch of the model's lies in 70 to 80. Received: .*has 58 to 63"):
+    with pytest.raises(ValueError, match=r"pitch of the model's 58 to 63 lies in the range. Received: \(70, 80\)"):
         pitch_mask(melody, pitch_range=(70, 80))
-    with pytest.raises(ValueError, match=r"no pitch of the model's lies in 61 to 61 and C major"):
+    with pytest.raises(ValueError, match=r"lies in the range and in C major. Received: \(61, 61\)"):
         pitch_mask(melody, key="C major", pitch_range=(61, 61))
     for span in ((61, 60), (-1, 60), (60, 128)):
         with pytest.raises(ValueError, match=r"0 <= low <= high <= 127. Received: \("):

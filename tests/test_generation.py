@@ -168,9 +168,9 @@ def test_a_prompt_that_cannot_be_used_is_told_why(all_models, melody):
     for model in all_models:
         with pytest.raises(ValueError, match="the prompt cannot be used: there are no notes"):
             model.generate(empty)
-        with pytest.raises(ValueError, match=r"the prompt is shorter than the piece that is asked for \(2 bars\)"):
+        with pytest.raises(ValueError, match=r"the prompt is shorter than the piece that is asked for \(bars: 2\)"):
             model.generate(long, bars=2)
-        with pytest.raises(ValueError, match=r"that is asked for \(1.5 seconds\)\. Received: 'a prompt that leaves -"):
+        with pytest.raises(ValueError, match=r"that is asked for \(1.5 s\), so that .* Received: -"):
             model.generate(long, seconds=1.5)
         with pytest.raises(ValueError, match=r"the model knows, 48 to 72\. Received: '1 notes outside, such as 90"):
             model.generate(prompt_of(pitches=[60, 90, 60]))
@@ -377,7 +377,7 @@ def test_what_is_no_option(options, rule):
         ({"polyphony": 0}, "polyphony is a whole number, 1 to 32. Received: 0"),
         ({"polyphony": 33}, "polyphony is a whole number, 1 to 32. Received: 33"),
         ({"pitch_range": (70, 60)}, r"0 <= low <= high <= 127. Received: \(70, 60\)"),
-        ({"pitch_range": (73, 80)}, "no pitch of the model's lies in 73 to 80. Received: 'the model has 48 to 72'"),
+        ({"pitch_range": (73, 80)}, r"some pitch of the model's 48 to 72 lies in the range. Received: \(73, 80\)"),
         ({"key": "H major"}, "a key is a tonic and one of .*Received: 'H major'"),
         ({"seed": -1}, "seed is a whole number, 0 or above. Received: -1"),
         ({"seed": 1.5}, "seed is a whole number, 0 or above. Received: 1.5"),

@@ -316,6 +316,18 @@ def test_a_trained_model_goes_on_with_a_played_prompt(run, tuned, scores, tmp_pa
     assert midi.get_end_time() == pytest.approx(6, abs=0.02)
 
 
+def test_pieces_are_not_written_over_unless_asked(run, scores, tmp_path):
+    arguments = ["--model", scores / "model.keras", "--out", tmp_path, "--count", 1, "--bars", 1]
+    assert run("generate", *arguments)[0] == 0
+    before = (tmp_path / "piece-1.mid").read_bytes()
+    code, _, err = run("generate", *arguments, "--seed", 5)
+    assert code == 2
+    assert f"{tmp_path}: holds pieces already. Replace them by --overwrite" in err
+    assert (tmp_path / "piece-1.mid").read_bytes() == before
+    assert run("generate", *arguments, "--seed", 5, "--overwrite")[0] == 0
+    assert (tmp_path / "piece-1.mid").read_bytes() != before
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
@@ -325,8 +337,8 @@ def test_a_trained_model_goes_on_with_a_played_prompt(run, tuned, scores, tmp_pa
         (["--key", "H major"], "a key is a tonic and one of ['dorian'"),
         (["--key", "C"], "Received: 'C'"),
         (["--range", "90-20"], "a range is two MIDI pitches, 0 <= low <= high <= 127. Received: (90, 20)"),
-        (["--range", "100-120"], "no pitch of the model's lies in 100 to 120. Received: 'the model has 36 to 96'"),
-        (["--range", "61-61", "--key", "C major"], "no pitch of the model's lies in 61 to 61 and C major"),
+        (["--range", "100-120"], "some pitch of the model's 36 to 96 lies in the range. Received: (100, 120)"),
+        (["--range", "61-61", "--key", "C major"], "lies in the range and in C major. Received: (61, 61)"),
         (["--seconds", 0], "seconds is a number above 0. Received: 0.0"),
         (["--seconds", "nan"], "seconds is a number above 0. Received: nan"),
         (["--seconds", 1e9], "a piece has 1 to 4,194,304 of the model's steps"),
@@ -342,8 +354,8 @@ def test_a_trained_model_goes_on_with_a_played_prompt(run, tuned, scores, tmp_pa
         (["--prompt", "tone.wav"], "tone.wav: is WAV audio, not MIDI (did you mean tone.mid?)"),
         (["--prompt", "alone.wav"], "is WAV audio, not MIDI (did you mean audioseq.load, which reads recordings?)"),
         (["--prompt", "broken.mid"], "broken.mid: is no MIDI file"),
-        (["--prompt", "prompt.mid", "--bars", 1], "the prompt is shorter than the piece that is asked for (1 bars)"),
-        (["--prompt", "prompt.mid", "--seconds", 2], "shorter than the piece that is asked for (2 seconds)"),
+        (["--prompt", "prompt.mid", "--bars", 1], "the prompt is shorter than the piece that is asked for (bars: 1)"),
+        (["--prompt", "prompt.mid", "--seconds", 2], "shorter than the piece that is asked for (2 s)"),
         (["--prompt", "high.mid"], "the range that the model knows, 36 to 96. Received: '1 notes outside, such as 99'"),
         (["--prompt", "prompt.mid", "--range", "80-96"], "keeps to the range that is asked for, 80 to 96"),
         (["--prompt", "kit.mid"], "the prompt cannot be used: no note can be encoded: the piece has only drums"),
