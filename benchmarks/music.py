@@ -1,7 +1,7 @@
 """How well networks with and without gates know a folder of music, beside a smoothed 5-gram.
 
     python benchmarks/music.py --data DIR --out RUNS [--tokens events] [--networks event_lstm event_gru event_rnn]
-        [--units 256] [--epochs 12] [--json FILE]
+        [--units 256] [--epochs 6] [--json FILE]
 
 Each network is trained by the recipe, with the same pieces, windows, transpositions and steps; a run that is complete
 is taken as it is, and one that was cut short goes on. The 5-gram (interpolated Kneser-Ney: Chen & Goodman 1999) counts
@@ -30,7 +30,6 @@ from audioseq.statistics import Comparison, compare
 from audioseq.tunes import TokenSet
 
 RECIPE = Path(__file__).parents[1] / "recipes" / "music_generation.py"
-RATES = {"event_rnn": 1e-3}  # a simple network does not learn at the recipe's rate
 
 
 class Grams:
@@ -122,7 +121,7 @@ def train(name: str, args: argparse.Namespace) -> dict[str, Any]:
     if about.get("state") != "complete":
         command = [sys.executable, str(RECIPE), "train", "--data", args.data, "--out", str(out), "--network", name]
         command += ["--tokens", args.tokens, "--epochs", str(args.epochs), "--units", *map(str, args.units)]
-        command += ["--learning-rate", str(RATES.get(name, 3e-3)), *(["--resume"] if about else [])]
+        command += ["--resume"] if about else []
         subprocess.run(command, check=True)
         about = json.loads((out / "run.json").read_text())
     return about
@@ -154,7 +153,7 @@ def main() -> int:
     parser.add_argument("--tokens", default="events")
     parser.add_argument("--networks", nargs="+", default=["event_lstm", "event_gru", "event_rnn"])
     parser.add_argument("--units", nargs="+", type=int, default=[256])
-    parser.add_argument("--epochs", type=int, default=12)
+    parser.add_argument("--epochs", type=int, default=6)
     parser.add_argument("--json", type=Path, metavar="FILE")
     args = parser.parse_args()
 
