@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import keras
 
 from audioseq.constraints import constraints_of
-from audioseq.grids import Tokenizer
+from audioseq.grids import Tokenizer, require
 from audioseq.models import TokenNetwork
 from audioseq.saving import WholeModel, full_precision
 from audioseq.tokens import tokenizer_from_dict
@@ -56,6 +56,10 @@ class SequenceGenerator(WholeModel):
         if not isinstance(network, TokenNetwork) or network.size != tokenizer.size:
             what = network.size if isinstance(network, TokenNetwork) else type(network).__name__
             raise ValueError(f"network is a TokenNetwork of the tokenizer's {tokenizer.size} tokens. Received: {what}")
+        low, high = pitch_range
+        require(4 <= tempo <= 1000, "tempo is 4 to 1000 quarter notes a minute", tempo)
+        require(meter[0] >= 1 and meter[1] in (1, 2, 4, 8, 16, 32), "meter is such as (3, 4)", meter)
+        require(0 <= low <= high <= 127, "pitch_range is two MIDI pitches, 0 <= low <= high <= 127", pitch_range)
         self.tokenizer, self.network = tokenizer, network
         self.tempo, self.meter = float(tempo), (int(meter[0]), int(meter[1]))
         self.pitch_range = (int(pitch_range[0]), int(pitch_range[1]))

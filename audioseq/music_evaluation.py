@@ -56,7 +56,7 @@ class MusicEvaluation:
         what, lines = self.likelihood, []
         lines.append(
             f"{what.per_token:.3f} nats a token, {what.per_note:.2f} a note, {what.per_second:.1f} a second on "
-            f"{what.pieces} held-out pieces"
+            f"{what.pieces} pieces"
         )
         if self.clean is not None:
             lines.append(

@@ -366,6 +366,20 @@ def test_a_generator_is_no_classifier(saved_generators):
         aq.load_model(saved_generators[0] / "0.keras", aq.SequenceClassifier)
 
 
+@pytest.mark.parametrize(
+    ("options", "rule"),
+    [
+        ({"tempo": 0}, "tempo is 4 to 1000 quarter notes a minute. Received: 0"),
+        ({"meter": (3, 5)}, r"meter is such as \(3, 4\). Received: \(3, 5\)"),
+        ({"pitch_range": (60, 50)}, r"0 <= low <= high <= 127. Received: \(60, 50\)"),
+    ],
+)
+def test_a_generator_whose_pieces_could_not_be_written(options, rule):
+    tokenizer = aq.MelodyTokenizer()
+    with pytest.raises(ValueError, match=rule):
+        aq.SequenceGenerator(tokenizer, token_network(models.event_gru, size=tokenizer.size), **options)
+
+
 def test_a_network_of_another_size_or_kind_is_refused():
     tokenizer = aq.MelodyTokenizer()
     with pytest.raises(ValueError, match=rf"of the tokenizer's {tokenizer.size} tokens. Received: 23"):
