@@ -150,11 +150,9 @@ class EventConstraints(Constraints):
         # a wait up to the end is for notes that sound until then
         waits = ops.logical_and(wait > 0, ops.where(heard, wait <= left, wait < left))
         # in state "wants a note" nothing was struck since the velocity, so what could be struck then still can
-        silent = state[..., : self.tokenizer._pitches] == tokens.SILENT
         first = self.tokenizer._table.first[tokens.NOTE_ON]
-        pitches = ops.any(
-            ops.logical_and(keep[..., first : first + self.tokenizer._pitches], silent), axis=-1, keepdims=True
-        )
+        in_range = keep[..., first : first + self.tokenizer._pitches]
+        pitches = ops.any(ops.logical_and(in_range, slots == tokens.SILENT), axis=-1, keepdims=True)
         can_strike = ops.logical_or(
             ops.logical_and(pitches, voices < most), ops.any(drums == tokens.SILENT, axis=-1, keepdims=True)
         )
@@ -210,27 +208,16 @@ class BeatConstraints(Constraints):
         sounds = ops.where(ends > now, keys, -1)  # (..., voices)
         own = ops.maximum(part, 0) * 128 + ops.arange(count, dtype="int32")  # (..., pitches)
         again = ops.any(ops.expand_dims(own, -1) == ops.expand_dims(sounds, -2), axis=-1)
-        n_before, n_after = first[beats.PITCH], len(kind) - first[beats.PITCH] - count
-        again = ops.concatenate(
-            [ops.zeros_like(keep[..., :n_before]), again, ops.zeros_like(keep[..., len(kind) - n_after :])], axis=-1
-        )
+        again = ops.take(again, np.where(kind == beats.PITCH, value, 0), axis=-1)  # (..., size)
         # a position is for a note, so that it needs a free voice at its step
         places = begin + np.arange(int((kind == beats.POSITION).sum()), dtype=np.int32)
         then = ops.sum(ops.where(ops.expand_dims(ends, -2) > ops.expand_dims(places, -1), 1, 0), axis=-1)
         open_places = ops.logical_and(then < most, places < end)
-        before, after = first[beats.POSITION], len(kind) - first[beats.POSITION] - open_places.shape[-1]
-        open_places = ops.concatenate(
-            [
-                ops.ones_like(keep[..., :before]),
-                open_places,
-                ops.ones_like(keep[..., len(kind) - after :]),
-            ],
-            axis=-1,
-        )
+        open_places = ops.take(open_places, np.where(kind == beats.POSITION, value, 0), axis=-1)  # (..., size)
         next_bar = begin + ops.where(bars > 0, bar_steps, 0)
         may = ops.logical_or(kind != beats.PITCH, ops.logical_and(free, ops.logical_and(keep, ops.logical_not(again))))
         may = ops.logical_and(may, ops.logical_or(kind != beats.PART, free))
-        may = ops.logical_and(may, open_places)
+        may = ops.logical_and(may, ops.logical_or(kind != beats.POSITION, open_places))
         may = ops.logical_and(may, ops.logical_or(kind != beats.BAR, next_bar < end))
         may = ops.logical_and(may, ops.logical_or(kind != beats.DURATION, now + value + 1 <= end))
         may = ops.logical_and(may, ops.logical_or(kind != beats.METER, ops.logical_or(wanted == 0, bars <= 1)))

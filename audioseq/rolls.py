@@ -106,8 +106,3 @@ def notes_of_roll(
         return as_pretty_midi(score_on_grid(notes, who, steps_per_second=frames_per_second))
     tempos = np.array([[0, 6e7 / tempo]])
     return as_pretty_midi(score_on_grid(notes, who, steps_per_beat=frames_per_beat, tempos=tempos))
-
-
-def _check_beats(frames_per_beat: int | None) -> None:
-    rule = "frames_per_beat is a whole number, 1 to 960, or None"
-    require(frames_per_beat is None or is_count(frames_per_beat, 1, 960), rule, frames_per_beat)
