@@ -75,7 +75,12 @@ def songs(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def load_recipe(name: str) -> ModuleType:
     """A page of ``recipes/`` as a module."""
-    spec = importlib.util.spec_from_file_location(f"{name}_recipe", ROOT / "recipes" / f"{name}.py")
+    return load_script("recipes", name)
+
+
+def load_script(folder: str, name: str) -> ModuleType:
+    """A script of a folder of the project as a module."""
+    spec = importlib.util.spec_from_file_location(f"{name}_{folder}", ROOT / folder / f"{name}.py")
     assert spec is not None
     assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)

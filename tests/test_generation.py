@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 import copy
-import importlib.util
-import sys
 from collections import Counter
-from types import ModuleType
 
 import numpy as np
 import pretty_midi
 import pytest
-from conftest import ROOT
+from conftest import load_script
 
 from audioseq.generation import Note, Options, plan, stream_notes
 from audioseq.midi import save_midi
@@ -23,17 +20,7 @@ BEATS = BeatTokenizer(max_bar=6, velocity_bins=4, tempo_bins=16, parts="program"
 MELODY = MelodyTokenizer(low=48, high=72)
 
 
-def load_readback() -> ModuleType:
-    spec = importlib.util.spec_from_file_location("readback", ROOT / "benchmarks" / "readback.py")
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[spec.name] = module
-    spec.loader.exec_module(module)
-    return module
-
-
-readback = load_readback()
+readback = load_script("benchmarks", "readback")
 
 
 def sure(tokenizer):
