@@ -6,8 +6,7 @@ reached with soxr's "HQ" quality, librosa's default. libsndfile decodes: WAV, FL
 Conventions: `sr` is in Hz, times are in seconds, `y` has shape (samples,). A *frame* here is libsndfile's:
 one sample of every channel.
 
-A file's header is never trusted: a length that it announces may only refuse a file, and memory grows with
-what was really decoded, block by block.
+A file's header is never trusted, see `audioseq.decoding`: a length that it announces may only refuse a file.
 """
 
 from __future__ import annotations
@@ -16,9 +15,7 @@ import io
 import math
 import numbers
 import os
-import stat
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -27,16 +24,24 @@ import numpy as np
 import soundfile
 import soxr
 
-from audioseq.files import FileError, atomic_path, find_files
+from audioseq.decoding import (
+    MAX_SR,
+    MIN_SR,
+    UNKNOWN_FRAMES,
+    AudioError,
+    length_of,
+    mono_blocks,
+    open_sound,
+    read_size,
+    reason_of,
+    skip,
+)
+from audioseq.files import atomic_path, find_files
 
 __all__ = ["AudioError", "AudioInfo", "find_audio", "fit_length", "info", "load", "resample", "save", "stream"]
 
-MIN_SR = 1_000  # Hz; a lower rate in a header is damage, in an argument it is kHz
-MAX_SR = 768_000  # Hz; the highest rate that converters are sold with
 MAX_BYTES = 2**30  # of decoded float32 samples: 93 minutes of mono at 48 kHz
-BLOCK_SAMPLES = 2**20  # decoded at a time, all channels together: 4 MiB of float32
 WRITE_FRAMES = 2**14  # handed five minutes at once, libsndfile's Vorbis encoder crashes the process
-UNKNOWN_FRAMES = 2**63 - 1  # libsndfile's SF_COUNT_MAX: a FLAC that was written to a pipe
 
 FORMATS = soundfile.available_formats()
 # suffix: (libsndfile's format, subtype when none is given)
@@ -70,10 +75,6 @@ AUDIO_SUFFIXES = frozenset(
     | set(WRITERS)
 )
 INTEGER_BITS = {"PCM_S8": 8, "PCM_U8": 8, "PCM_16": 16, "PCM_24": 24, "PCM_32": 32}
-
-
-class AudioError(FileError):
-    """An audio file that cannot be used, and why: `path` and `reason`."""
 
 
 @dataclass(frozen=True)
@@ -113,8 +114,8 @@ def info(path: str | os.PathLike[str]) -> AudioInfo:
     Raises:
         AudioError: The file is absent, is no audio, or has a rate outside 1 kHz to 768 kHz.
     """
-    with _open(path) as file:
-        frames = _length(file)
+    with open_sound(path) as file:
+        frames = length_of(file)
         return AudioInfo(
             path=os.fsdecode(path),
             sr=file.samplerate,
@@ -159,8 +160,8 @@ def load(
     _check_seconds("offset", offset, positive=False)
     if duration is not None:
         _check_seconds("duration", duration, positive=True)
-    with _open(path) as file:
-        rate, length = file.samplerate, _length(file)
+    with open_sound(path) as file:
+        rate, length = file.samplerate, length_of(file)
         wished = rate if sr is None else int(sr)
         first = _to_frames(offset, rate)
         if first and first >= length:
@@ -175,8 +176,8 @@ def load(
             if length and not frames:
                 raise ValueError(f"duration must be at least a sample, {1 / rate:g} s. Received: {duration!r}")
         _check_size(path, frames, file.channels, rate, wished, max_bytes)
-        _skip(file, first)
-        blocks = _mono_blocks(file, path, first, frames, _read_size(rate, wished), whole=True)
+        skip(file, first)
+        blocks = mono_blocks(file, path, first, frames, read_size(rate, wished), whole=True)
         pieces = list(_resampled(blocks, path, rate, wished))
     if not any(map(len, pieces)):
         raise AudioError(path, "holds no samples")
@@ -213,7 +214,7 @@ def stream(
     _check_sr(sr)
     _check_count("max_bytes", max_bytes, "in bytes")
     _check_seconds("block", block, positive=True)
-    with _open(path) as file:
+    with open_sound(path) as file:
         wished = file.samplerate if sr is None else int(sr)
     if block * wished * 4 > max_bytes:
         raise ValueError(
@@ -273,7 +274,7 @@ def save(
             for start in range(0, len(y), WRITE_FRAMES):
                 file.write(_to_steps(y[start : start + WRITE_FRAMES].astype(np.float64), subtype))
     except soundfile.SoundFileRuntimeError as error:
-        raise ValueError(f"{suffix} could not be encoded: {_reason(error)}. Received: sr={sr!r}") from error
+        raise ValueError(f"{suffix} could not be encoded: {reason_of(error)}. Received: sr={sr!r}") from error
     with atomic_path(path) as temporary:
         temporary.write_bytes(encoded.getbuffer())
 
@@ -352,123 +353,6 @@ def fit_length(y: np.ndarray, n: int) -> np.ndarray:
     return y[start : start + n].copy()
 
 
-class _ForwardFile(soundfile.SoundFile):
-    """A sound file that is read from front to back.
-
-    soundfile seeks after every read of a seekable file. That fails at the end of a FLAC of unknown length,
-    and it makes an MP3's samples depend on the size of the blocks.
-    """
-
-    def seekable(self) -> bool:
-        return False
-
-
-@contextmanager
-def _open(path: str | os.PathLike[str]) -> Iterator[soundfile.SoundFile]:
-    name = os.fsdecode(path)
-    try:
-        mode = os.stat(name).st_mode
-    except OSError as error:
-        raise AudioError(path, error.strerror or "cannot be found") from error
-    if not stat.S_ISREG(mode):  # opening a pipe would wait for its writer
-        raise AudioError(path, "is a folder, not a file" if stat.S_ISDIR(mode) else "is not a regular file")
-    if not os.access(name, os.R_OK):
-        raise AudioError(path, "may not be read (permission denied)")
-    if name.lower().endswith(".raw"):
-        raise AudioError(path, "has no header (RAW), so its rate and encoding are unknown")
-    try:
-        # as bytes, since soundfile cannot encode a name that is not UTF-8
-        file = _ForwardFile(os.fsencode(name) if os.name == "posix" else name)
-    except soundfile.SoundFileRuntimeError as error:
-        raise AudioError(path, f"cannot be read as audio: {_reason(error)}") from error
-    with file:
-        if file.format == "RAW":  # libsndfile takes any bytes named .au, .snd, .vox or .gsm for sound
-            raise AudioError(path, "has no audio header")
-        if not MIN_SR <= file.samplerate <= MAX_SR:
-            raise AudioError(
-                path,
-                f"the header's rate must lie within {MIN_SR} to {MAX_SR} Hz. Received: {file.samplerate}",
-            )
-        yield file
-
-
-def _reason(error: Exception) -> str:
-    reason = str(getattr(error, "error_string", error)).removeprefix("Error : ").rstrip(".")
-    # libsndfile's words for an .mp3 without MPEG frames; the file is there, we looked
-    return "no MPEG audio found" if reason.startswith("File does not exist") else reason
-
-
-def _length(file: soundfile.SoundFile) -> int:
-    if file.frames != UNKNOWN_FRAMES:
-        return file.frames
-    frames = sum(len(block) for block in _decode(file, UNKNOWN_FRAMES, BLOCK_SAMPLES))
-    _seek(file, 0)
-    return frames
-
-
-def _skip(file: soundfile.SoundFile, frames: int) -> None:
-    if file.subtype == "VORBIS":  # libsndfile 1.2 gives wrong samples after a seek into the last page
-        for _ in _decode(file, frames, BLOCK_SAMPLES):
-            pass
-    elif frames:
-        _seek(file, frames)
-
-
-def _seek(file: soundfile.SoundFile, frames: int) -> None:
-    try:
-        file.seek(frames)
-    except soundfile.SoundFileRuntimeError as error:
-        where = f"cannot be read from {frames / file.samplerate:g} s on"
-        raise AudioError(os.fsdecode(file.name), f"{where}: {_reason(error)}") from error
-
-
-def _decode(file: soundfile.SoundFile, frames: int, size: int) -> Iterator[np.ndarray]:
-    """Give at most `frames` frames in float32 blocks (at most size, channels), until the data ends."""
-    size = max(1, min(size, BLOCK_SAMPLES // file.channels))
-    done = 0
-    while done < frames:
-        wanted = min(size, frames - done)
-        try:
-            block = file.read(wanted, dtype="float32", always_2d=True)  # (frames, channels)
-        except soundfile.SoundFileRuntimeError as error:
-            where = f"damaged after {done / file.samplerate:.3f} s of reading"
-            raise AudioError(os.fsdecode(file.name), f"{where}: {_reason(error)}") from error
-        if len(block):
-            yield block
-        if len(block) < wanted:
-            return
-        done += len(block)
-
-
-def _mono_blocks(
-    file: soundfile.SoundFile,
-    path: str | os.PathLike[str],
-    first: int,
-    frames: int,
-    size: int,
-    *,
-    whole: bool,
-) -> Iterator[np.ndarray]:
-    """Average the channels; refuse what is not finite, at once or (`whole`) when all of it is counted."""
-    position, bad, first_bad = first, 0, 0
-    for block in _decode(file, frames, size):
-        # (frames, channels) -> (frames,); in float64 no sum of finite samples overflows
-        mono = block[:, 0] if file.channels == 1 else block.mean(axis=1, dtype=np.float64).astype(np.float32)
-        if not np.isfinite(mono).all():
-            wrong = ~np.isfinite(block)
-            if not bad:
-                first_bad = position + int(np.argmax(wrong.any(axis=1)))
-            bad += int(np.count_nonzero(wrong))
-            if not whole:
-                break
-        elif not bad:
-            yield mono
-        position += len(block)
-    if bad:
-        noun = "sample is" if bad == 1 else "samples are"
-        raise AudioError(path, f"{bad} {noun} NaN or infinite, the first at {first_bad / file.samplerate:.6f} s")
-
-
 def _resampled(
     blocks: Iterable[np.ndarray], path: str | os.PathLike[str], rate: int, wished: int
 ) -> Iterator[np.ndarray]:
@@ -498,17 +382,13 @@ def _resampled_length(samples: int, rate: int, wished: int) -> int:
     return math.ceil(samples * (float(wished) / rate))
 
 
-def _read_size(rate: int, wished: int) -> int:
-    return max(1, min(BLOCK_SAMPLES, BLOCK_SAMPLES * rate // wished))
-
-
 def _stream(path: str | os.PathLike[str], wished: int, block: float, size: int) -> Iterator[np.ndarray]:
     kept = np.zeros(0, np.float32)
     empty = True
-    with _open(path) as file:
+    with open_sound(path) as file:
         rate = file.samplerate
-        read_size = max(1, min(_read_size(rate, wished), round(block * rate)))
-        blocks = _mono_blocks(file, path, 0, file.frames, read_size, whole=False)
+        frames = max(1, min(read_size(rate, wished), round(block * rate)))
+        blocks = mono_blocks(file, path, 0, file.frames, frames, whole=False)
         pieces, samples = [kept], 0
         for piece in _resampled(blocks, path, rate, wished):
             pieces.append(piece)

@@ -16,7 +16,7 @@ import pytest
 import scipy.io.wavfile
 import soundfile
 
-from audioseq import audio
+from audioseq import audio, decoding
 from audioseq.audio import AudioError, find_audio, fit_length, info, load, save, stream
 
 SR = 16000
@@ -116,7 +116,7 @@ def test_offset_and_duration_give_that_part_of_the_whole(tmp_path, suffix, offse
 def test_blocks_of_decoding_leave_no_seam(tmp_path, monkeypatch):
     save(tmp_path / "a.mp3", noise(3 * SR), SR)
     whole, _ = load(tmp_path / "a.mp3")
-    monkeypatch.setattr(audio, "BLOCK_SAMPLES", 1000)
+    monkeypatch.setattr(decoding, "BLOCK_SAMPLES", 1000)
     np.testing.assert_array_equal(load(tmp_path / "a.mp3")[0], whole)
 
 
