@@ -287,14 +287,14 @@ def frames_on_numpy(plan: Plan, y: np.ndarray) -> np.ndarray:
     frames = np.ndarray((n_frames, front.n_fft), y.dtype, y, strides=(front.hop * y.itemsize, y.itemsize))
     rows = min(n_frames, max(16, BLOCK_BYTES // (front.n_fft * window.itemsize)))
     block = np.empty((rows, front.n_fft), window.dtype)
-    square = np.empty((rows, front.n_fft // 2 + 1, 2), window.dtype)
     parts = []
     for begin in range(0, n_frames, rows):
         n = min(rows, n_frames - begin)
         np.multiply(frames[begin : begin + n], window, out=block[:n])
         spectrum = scipy.fft.rfft(block[:n], overwrite_x=True)  # (rows, bins), complex
-        np.square(spectrum.view(window.dtype).reshape(n, -1, 2), out=square[:n])
-        x = np.add(square[:n, :, 0], square[:n, :, 1], dtype=window.dtype)
+        square = spectrum.view(window.dtype).reshape(n, -1, 2)
+        np.square(square, out=square)
+        x = np.add(square[:, :, 0], square[:, :, 1], dtype=window.dtype)
         x = power_to(np, x.astype(np.float32, copy=False), front.power)
         for step in plan.frame_steps:
             x = step.apply(np, x, None)

@@ -181,7 +181,7 @@ def load(
         pieces = list(_resampled(blocks, path, rate, wished))
     if not any(map(len, pieces)):
         raise AudioError(path, "holds no samples")
-    return np.concatenate(pieces), wished
+    return pieces[0] if len(pieces) == 1 else np.concatenate(pieces), wished
 
 
 def stream(

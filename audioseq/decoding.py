@@ -21,6 +21,7 @@ __all__ = ["AudioError", "length_of", "mono_blocks", "open_sound", "read_size", 
 MIN_SR = 1_000  # Hz; a lower rate in a header is damage, in an argument it is kHz
 MAX_SR = 768_000  # Hz; the highest rate that converters are sold with
 BLOCK_SAMPLES = 2**20  # decoded at a time, all channels together: 4 MiB of float32
+STEP_16 = np.float32(2.0**-15)  # between two samples of 16 bits
 UNKNOWN_FRAMES = 2**63 - 1  # libsndfile's SF_COUNT_MAX: a FLAC that was written to a pipe
 
 
@@ -87,10 +88,12 @@ def length_of(file: soundfile.SoundFile) -> int:
 
 def skip(file: soundfile.SoundFile, frames: int) -> None:
     """Go on from a frame."""
+    if not frames:
+        return
     if file.subtype == "VORBIS":  # libsndfile 1.2 gives wrong samples after a seek into the last page
         for _ in _decode(file, frames, BLOCK_SAMPLES):
             pass
-    elif frames:
+    else:
         _seek(file, frames)
 
 
@@ -105,16 +108,18 @@ def _seek(file: soundfile.SoundFile, frames: int) -> None:
 def _decode(file: soundfile.SoundFile, frames: int, size: int) -> Iterator[np.ndarray]:
     """Give at most `frames` frames in float32 blocks (at most size, channels), until the data ends."""
     size = max(1, min(size, BLOCK_SAMPLES // file.channels))
+    dtype = "int16" if file.subtype == "PCM_16" else "float32"  # scaled here: as libsndfile's floats, in half the time
     done = 0
     while done < frames:
         wanted = min(size, frames - done)
         try:
-            block = file.read(wanted, dtype="float32", always_2d=True)  # (frames, channels)
+            block = np.empty((wanted, file.channels), dtype)
+            block = block[: file.buffer_read_into(block, dtype)]
         except soundfile.SoundFileRuntimeError as error:
             where = f"damaged after {done / file.samplerate:.3f} s of reading"
             raise AudioError(os.fsdecode(file.name), f"{where}: {reason_of(error)}") from error
         if len(block):
-            yield block
+            yield np.multiply(block, STEP_16, dtype=np.float32) if dtype == "int16" else block
         if len(block) < wanted:
             return
         done += len(block)

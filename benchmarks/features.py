@@ -159,7 +159,8 @@ def file_contestants(f, folder, out):
             list(pool.map(one, paths))
 
     def one_array():
-        np.save(out / "all.npy", np.stack([f(audio.load(path)[0]) for path in paths]))
+        groups = (paths[i : i + 64] for i in range(0, len(paths), 64))
+        np.save(out / "all.npy", np.concatenate([f(np.stack([audio.load(p)[0] for p in g])) for g in groups]))
 
     return {
         "librosa.load and librosa, one by one": with_librosa,
