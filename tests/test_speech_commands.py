@@ -83,7 +83,7 @@ def test_classify_gives_nine_results_of_ten_and_exit_code_1(run, trained, words,
     assert run("classify", "--model", trained / "model.keras", *good)[0] == 0
 
 
-def test_an_earlier_run_is_not_touched_unless_told(run, trained, words, tmp_path):
+def test_an_earlier_run_is_not_touched_unless_told(run, recipe, trained, words, tmp_path):
     out = tmp_path / "run"
     shutil.copytree(trained, out)
     before = (out / "model.keras").read_bytes()
@@ -97,7 +97,9 @@ def test_an_earlier_run_is_not_touched_unless_told(run, trained, words, tmp_path
     assert code == 0
     code, _, _ = run(*arguments[:5], "--epochs", "1", "--batch-size", "8", "--overwrite", "--network", "feed_forward")
     assert code == 0
-    assert json.loads((out / "run.json").read_text())["epochs"] == 1
+    about = json.loads((out / "run.json").read_text())
+    assert about["epochs"] == 1
+    assert about["settings"]["learning_rate"] == recipe.NETWORKS["feed_forward"]
     # a folder that is somebody else's is left alone, whatever is asked
     (tmp_path / "photos").mkdir()
     (tmp_path / "photos" / "cat.jpg").write_text("x")
