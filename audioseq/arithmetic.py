@@ -19,8 +19,9 @@ import numpy as np
 if TYPE_CHECKING:
     from audioseq.features import MFCC, PCEN, Mel, Spectrogram
 
-__all__ = ["Plan", "band_blocks", "frames_on_numpy", "mel_filters", "power_to", "window_of"]
+__all__ = ["LOUDEST", "Plan", "band_blocks", "frames_on_numpy", "mel_filters", "power_to", "window_of"]
 
+LOUDEST = 1e12  # where full scale is 1; power spectra of louder samples do not fit into float32
 BLOCK_BYTES = 256 * 1024  # frames computed at a time on NumPy: windowed block and its spectrum stay in the L2 cache
 
 

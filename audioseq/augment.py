@@ -2,7 +2,8 @@
 
 Every layer does nothing unless it is called with ``training=True``; draws for each clip by itself; and is
 reproducible by its `seed`. The layers run inside a model, where the accelerator does the work, or in
-``dataset.map(lambda x: layer(x, training=True))``.
+``dataset.map(lambda x: layer(x, training=True))``; there without ``num_parallel_calls``, by which the order of the
+draws would become a matter of chance.
 
 Waveform layers take ``(batch, samples)`` or ``(samples,)``; `FilterAugment` and `SpecAugment` take
 ``(batch, time, features)``; `Mixup` takes a pair of clips and targets. Times are in seconds, levels in decibels. A
@@ -40,7 +41,7 @@ class _Augmentation(keras.layers.Layer):
     rank = 2
 
     def __init__(self, probability: float = 1.0, seed: int | None = None, **kwargs: Any) -> None:
-        if not 0 <= probability <= 1:
+        if not (_is_number(probability) and 0 <= probability <= 1):
             raise ValueError(f"probability is from 0 to 1. Received: {probability!r}")
         kwargs.setdefault("dtype", "float32")
         super().__init__(**kwargs)
@@ -87,6 +88,7 @@ class TimeShift(_Augmentation):
     def __init__(self, seconds: float = 0.1, sr: int = 16000, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         _at_least_zero("seconds", seconds)
+        _whole("sr", sr, 1)
         self.seconds, self.sr = seconds, sr
 
     def vary(self, x: Any) -> Any:
@@ -223,7 +225,7 @@ class Reverberation(_Augmentation):
     ) -> None:
         super().__init__(**kwargs)
         self.rt60, self.direct, self.sr, self.length = _range("rt60", rt60), _range("direct", direct), sr, length
-        if self.rt60[0] <= 0 or length <= 0:
+        if self.rt60[0] <= 0 or not (_is_number(length) and length > 0):
             raise ValueError(f"rt60 and length are seconds above 0. Received: {rt60!r}, {length!r}")
 
     def vary(self, x: Any) -> Any:
@@ -264,8 +266,7 @@ class FilterAugment(_Augmentation):
         super().__init__(**kwargs)
         self.gain, self.bands = gain, bands
         _at_least_zero("gain", gain)
-        if bands < 1:
-            raise ValueError(f"bands is 1 or above. Received: {bands!r}")
+        _whole("bands", bands, 1)
 
     def vary(self, x: Any) -> Any:
         knots = self.bands + 1
@@ -303,7 +304,7 @@ class SpecAugment(_Augmentation):
         self.time_masks, self.time_width = time_masks, time_width
         self.feature_masks, self.feature_width, self.value = feature_masks, feature_width, value
         for name in ("time_masks", "time_width", "feature_masks", "feature_width"):
-            _at_least_zero(name, getattr(self, name))
+            _whole(name, getattr(self, name), 0)
 
     def vary(self, x: Any) -> Any:
         _, time, features = ops.shape(x)
@@ -328,12 +329,12 @@ class SpecAugment(_Augmentation):
 class Mixup(keras.layers.Layer):
     """Blends each clip, and its target, with another of the batch (Zhang et al. 2018, arXiv:1710.09412).
 
-    Called on a pair: `x` ``(batch, ...)`` and targets ``(batch, classes)``. The share comes from a Beta(alpha, alpha)
-    distribution and the clip itself keeps the larger part.
+    Called on a pair: `x` ``(batch, ...)`` and float targets ``(batch, classes)``. The share comes from a
+    Beta(alpha, alpha) distribution and the clip itself keeps the larger part.
     """
 
     def __init__(self, alpha: float = 0.2, seed: int | None = None, **kwargs: Any) -> None:
-        if not alpha > 0:
+        if not (_is_number(alpha) and alpha > 0):
             raise ValueError(f"alpha is above 0. Received: {alpha!r}")
         kwargs.setdefault("dtype", "float32")
         super().__init__(**kwargs)
@@ -344,6 +345,10 @@ class Mixup(keras.layers.Layer):
         x, targets = inputs
         if not training:
             return x, targets
+        if "float" not in keras.backend.standardize_dtype(targets.dtype):
+            raise ValueError(
+                f"Targets are float, (batch, classes): labels cannot be blended. Received: dtype {targets.dtype}"
+            )
         batch = ops.shape(x)[0]
         share = keras.random.beta((batch,), self.alpha, self.alpha, seed=self.seed_generator)
         share = ops.maximum(share, 1.0 - share)
@@ -382,11 +387,20 @@ def _range(name: str, value: Sequence[float]) -> tuple[float, float]:
         low, high = (float(v) for v in value)
     except (TypeError, ValueError):
         low, high = math.nan, math.nan
-    if not low <= high:
+    if not -math.inf < low <= high < math.inf:
         raise ValueError(f"{name} is a pair (low, high) with low <= high. Received: {value!r}")
     return low, high
 
 
+def _is_number(value: Any) -> bool:
+    return isinstance(value, (int, float, np.number)) and math.isfinite(value)
+
+
 def _at_least_zero(name: str, value: float) -> None:
-    if not value >= 0:
+    if not (_is_number(value) and value >= 0):
         raise ValueError(f"{name} is 0 or above. Received: {value!r}")
+
+
+def _whole(name: str, value: int, least: int) -> None:
+    if not (isinstance(value, (int, np.integer)) and value >= least):
+        raise ValueError(f"{name} is a whole number, {least} or above. Received: {value!r}")

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from audioseq.arithmetic import Derivative, GainControl, Plan, Step, frames_on_numpy
-from audioseq.features import Feature, plan_of
+from audioseq.features import Feature, check_level, plan_of
 
 __all__ = ["FrameStream", "check_block"]
 
@@ -93,8 +93,7 @@ def check_block(block: Any) -> np.ndarray:
             f"Received: dtype {y.dtype}, shape {y.shape}"
         )
     y = y.astype(np.float32, copy=False)
-    if not np.isfinite(y).all():
-        raise ValueError(f"Samples are finite. Received: {int((~np.isfinite(y)).sum())} NaN or infinite of {y.size}")
+    check_level(y)
     return y
 
 

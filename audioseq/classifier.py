@@ -48,6 +48,9 @@ class SequenceClassifier(WholeModel):
         duration: seconds of the clips that it was trained on; `classify` pads or crops to it.
         mean, variance: of each feature over the training split; None: the frames stay as they are.
 
+    Raises:
+        ValueError: for parts that do not fit together, a name that two classes share, or no duration.
+
     Input shape:
         ``(batch, samples)``, float in [-1, 1] at `sr` Hz.
 
@@ -67,6 +70,14 @@ class SequenceClassifier(WholeModel):
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
+        if not isinstance(feature, Feature):
+            raise ValueError(f"feature is a description such as LogMel(). Received: {feature!r}")
+        if not isinstance(network, keras.Model):
+            raise ValueError(f"network is a keras.Model. Received: {network!r}")
+        if isinstance(class_names, str) or len(set(class_names)) != len(class_names):
+            raise ValueError(f"class_names is a name for each class, each another. Received: {class_names!r}")
+        if not 0 < duration < float("inf"):
+            raise ValueError(f"duration is seconds above 0. Received: {duration!r}")
         if (mean is None) != (variance is None):
             raise ValueError("mean and variance go together. Received one of them")
         self.feature = feature
@@ -113,7 +124,16 @@ class SequenceClassifier(WholeModel):
         return self.network(self.frames(samples), training=training)
 
     def scores(self, samples: Any) -> np.ndarray:
-        """Probabilities of the classes, ``(batch, classes)``, for samples ``(batch, samples)``, 64 clips at a time."""
+        """Probabilities of the classes, ``(batch, classes)``, for samples ``(batch, samples)``, 64 clips at a time.
+
+        Raises:
+            ValueError: for another shape than ``(batch, n_samples)``, or no clip.
+        """
+        if len(np.shape(samples)) != 2 or np.shape(samples)[1] != self.n_samples or not len(samples):
+            raise ValueError(
+                f"samples are one clip or more of {self.n_samples} samples, (batch, {self.n_samples}). "
+                f"Received: shape {np.shape(samples)}"
+            )
         parts = [self._graph(samples[i : i + 64]) for i in range(0, len(samples), 64)]
         return np.concatenate([keras.ops.convert_to_numpy(part) for part in parts])
 
@@ -145,7 +165,7 @@ class SequenceClassifier(WholeModel):
         if isinstance(sound, (str, os.PathLike)):
             y, _ = audio.load(sound, sr=self.sr)
         else:
-            y = audio.resample(np.asarray(sound), sr or self.sr, self.sr)
+            y = audio.resample(np.asarray(sound), self.sr if sr is None else sr, self.sr)
         scores = self.scores(audio.fit_length(y, self.n_samples)[None])[0]
         order = np.argsort(-scores)
         return Classification(

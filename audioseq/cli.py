@@ -8,11 +8,13 @@ from __future__ import annotations
 
 import argparse
 import importlib
+import math
 import os
 import sys
+import warnings
 from collections.abc import Callable, Sequence
 
-__all__ = ["load_tensorflow", "not_negative", "positive_int", "run"]
+__all__ = ["add_run", "load_tensorflow", "not_negative", "positive", "positive_int", "run", "seed"]
 
 DONE, FAILED, USAGE, INTERRUPTED = 0, 1, 2, 130
 
@@ -29,6 +31,10 @@ def run(
     """
     arguments = list(sys.argv[1:] if argv is None else argv)
     args = parser.parse_args(arguments or default)
+    for stream in (sys.stdout, sys.stderr):  # a file name that the terminal cannot show must not end the command
+        if hasattr(stream, "reconfigure"):
+            stream.reconfigure(errors="backslashreplace")
+    warnings.formatwarning = lambda message, *_, **__: f"warning: {message}\n"
     command: Callable[[argparse.Namespace], int] = args.command
     from audioseq.audio import AudioError
     from audioseq.corpora import DownloadError
@@ -89,10 +95,37 @@ def positive_int(text: str) -> int:
 
 def not_negative(text: str) -> float:
     """An argument that is a number, 0 or above."""
-    try:
-        value = float(text)
-    except ValueError:
-        value = -1.0
-    if not 0 <= value < float("inf"):
+    value = _number(text)
+    if not 0 <= value < math.inf:
         raise argparse.ArgumentTypeError(f"a number, 0 or above. Received: {text!r}")
     return value
+
+
+def positive(text: str) -> float:
+    """An argument that is a number above 0."""
+    value = _number(text)
+    if not 0 < value < math.inf:
+        raise argparse.ArgumentTypeError(f"a number above 0. Received: {text!r}")
+    return value
+
+
+def seed(text: str) -> int:
+    """An argument that every generator of random numbers here takes."""
+    value = int(text) if text.isascii() and text.isdigit() else -1
+    if not 0 <= value < 2**32:
+        raise argparse.ArgumentTypeError(f"a whole number from 0 to 2**32 - 1. Received: {text!r}")
+    return value
+
+
+def add_run(parser: argparse.ArgumentParser) -> None:
+    """What to do with an earlier run in ``--out``: ``--resume`` or ``--overwrite``."""
+    earlier = parser.add_mutually_exclusive_group()
+    earlier.add_argument("--resume", action="store_true", help="go on with the run in RUN")
+    earlier.add_argument("--overwrite", action="store_true", help="replace the run in RUN")
+
+
+def _number(text: str) -> float:
+    try:
+        return float(text)
+    except ValueError:
+        return math.nan

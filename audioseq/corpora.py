@@ -9,6 +9,7 @@ import tarfile
 import time
 import urllib.error
 import urllib.request
+import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -98,7 +99,10 @@ def _fetch(corpus: Corpus, archive: Path, progress: Callable[[int, int], None] |
             tries = 0 if gained else tries + 1
             if tries >= TRIES:
                 raise DownloadError(f"{corpus.url}: {error}. What was fetched is kept in {archive}") from error
-            time.sleep(min(2**tries, 30) if not gained else 0)
+            if not gained:
+                wait = min(2**tries, 30)
+                warnings.warn(f"{corpus.url}: {error}. Trying again in {wait} s", stacklevel=3)
+                time.sleep(wait)
 
 
 def _fetch_on(corpus: Corpus, archive: Path, have: int, progress: Callable[[int, int], None] | None) -> None:

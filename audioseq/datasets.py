@@ -209,11 +209,17 @@ def word_folder(
         DatasetError: for a folder that is missing or empty, that has one class or lacks an unknown word, whose
             training or validation part would be empty, that leaves a class without training clips, or of which
             more than a tenth cannot be read.
-        ValueError: for a duration that is not above 0.
+        ValueError: for an argument outside its domain.
     """
     folder = Path(folder)
-    if not duration > 0:
+    if not (isinstance(duration, (int, float)) and 0 < duration < float("inf")):
         raise ValueError(f"duration is seconds above 0. Received: {duration!r}")
+    if sr is not None and not (isinstance(sr, (int, np.integer)) and sr > 0):
+        raise ValueError(f"sr is a whole number of Hz, or None. Received: {sr!r}")
+    if isinstance(unknown, str):
+        raise ValueError(f"unknown is a list of words. Received: {unknown!r}")
+    if not (isinstance(seed, (int, np.integer)) and seed >= 0):
+        raise ValueError(f"seed is a whole number, 0 or above. Received: {seed!r}")
     clips = find_clips(folder)
     words = sorted({clip.word for clip in clips})
     missing = sorted(set(unknown) - set(words))
@@ -283,7 +289,9 @@ def word_folder(
 
 def find_clips(folder: Path) -> list[Clip]:
     if not folder.is_dir():
-        raise DatasetError(f"{folder}: there is no such folder")
+        raise DatasetError(
+            f"{folder}: is a file, not a folder" if folder.exists() else f"{folder}: there is no such folder"
+        )
     clips = []
     for path in audio.find_audio(folder):
         name = path.relative_to(folder).as_posix()

@@ -14,6 +14,7 @@ from contextlib import contextmanager
 import numpy as np
 import soundfile
 
+from audioseq.arithmetic import LOUDEST
 from audioseq.files import FileError
 
 __all__ = ["AudioError", "length_of", "mono_blocks", "open_sound", "read_size", "reason_of", "skip"]
@@ -134,13 +135,13 @@ def mono_blocks(
     *,
     whole: bool,
 ) -> Iterator[np.ndarray]:
-    """Average the channels; refuse what is not finite, at once or (`whole`) when all of it is counted."""
+    """Average the channels; refuse what is no sound, at once or (`whole`) when all of it is counted."""
     position, bad, first_bad = first, 0, 0
     for block in _decode(file, frames, size):
         # (frames, channels) -> (frames,); in float64 no sum of finite samples overflows
         mono = block[:, 0] if file.channels == 1 else block.mean(axis=1, dtype=np.float64).astype(np.float32)
-        if not np.isfinite(mono).all():
-            wrong = ~np.isfinite(block)
+        if not (mono.max() <= LOUDEST and mono.min() >= -LOUDEST):  # NaN is not either
+            wrong = ~(np.abs(block) <= LOUDEST)
             if not bad:
                 first_bad = position + int(np.argmax(wrong.any(axis=1)))
             bad += int(np.count_nonzero(wrong))
@@ -151,7 +152,8 @@ def mono_blocks(
         position += len(block)
     if bad:
         noun = "sample is" if bad == 1 else "samples are"
-        raise AudioError(path, f"{bad} {noun} NaN or infinite, the first at {first_bad / file.samplerate:.6f} s")
+        where = f"the first at {first_bad / file.samplerate:.6f} s"
+        raise AudioError(path, f"{bad} {noun} NaN or infinite, or beyond {LOUDEST:g} (full scale is 1), {where}")
 
 
 def read_size(rate: int, wished: int) -> int:

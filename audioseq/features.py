@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 
 from audioseq.arithmetic import (
+    LOUDEST,
     Decibel,
     Derivative,
     GainControl,
@@ -133,7 +134,8 @@ class Feature:
             Frames, float32, ``(time, features)`` or ``(batch, time, features)``.
 
         Raises:
-            ValueError: for integers, NaN or infinity, no samples, or another number of dimensions.
+            ValueError: for integers, NaN, infinity or samples beyond 1e12, no samples, or another number of
+                dimensions.
         """
         plan = plan_of(self)
         y = _check_samples(y, plan.front)
@@ -181,7 +183,8 @@ class Spectrogram(Feature):
             self.hop_length,
         )
         _require(isinstance(self.window, str), "window is the name of a SciPy window", self.window)
-        _require(self.power > 0, "power is above 0: 1 magnitude, 2 power", self.power)
+        _require(_is_flag(self.center), "center is True or False", self.center)
+        _require(_is_number(self.power) and self.power > 0, "power is above 0: 1 magnitude, 2 power", self.power)
         _require(self.precision in ("fast", "exact"), 'precision is "fast" or "exact"', self.precision)
 
     @property
@@ -219,9 +222,10 @@ class Mel(Spectrogram):
     def __post_init__(self) -> None:
         super().__post_init__()
         _require(_is_count(self.n_mels), "n_mels is a whole number, 1 or more", self.n_mels)
+        _require(_is_flag(self.htk), "htk is True or False", self.htk)
         top = self.sr / 2 if self.fmax is None else self.fmax
         _require(
-            0 <= self.fmin < top <= self.sr / 2,
+            _is_number(self.fmin) and _is_number(top) and 0 <= self.fmin < top <= self.sr / 2,
             f"0 <= fmin < fmax <= sr / 2 = {self.sr / 2:g} Hz",
             (self.fmin, self.fmax),
         )
@@ -251,9 +255,10 @@ class LogMel(Mel):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        _require(self.amin > 0, "amin is a power above 0", self.amin)
-        _require(self.ref > 0, "ref is a power above 0", self.ref)
-        _require(self.top_db is None or self.top_db > 0, "top_db is above 0 dB, or None", self.top_db)
+        _require(_is_number(self.amin) and self.amin > 0, "amin is a power above 0", self.amin)
+        _require(_is_number(self.ref) and self.ref > 0, "ref is a power above 0", self.ref)
+        limit = self.top_db is None or (_is_number(self.top_db) and self.top_db > 0)
+        _require(limit, "top_db is above 0 dB, or None", self.top_db)
 
     def frame_steps(self) -> tuple[Step, ...]:
         return (*super().frame_steps(), Decibel(self.amin, self.ref))
@@ -283,7 +288,7 @@ class MFCC(LogMel):
             f"n_mfcc is a whole number from 1 to n_mels={self.n_mels}",
             self.n_mfcc,
         )
-        _require(self.lifter >= 0, "lifter is 0 or above", self.lifter)
+        _require(_is_number(self.lifter) and self.lifter >= 0, "lifter is 0 or above", self.lifter)
 
     def frame_steps(self) -> tuple[Step, ...]:
         return super().frame_steps() + (() if self.top_db is not None else (Matmul(dct_matrix(self)),))
@@ -312,8 +317,9 @@ class Delta(Feature):
         odd = _is_count(self.win_length) and self.win_length >= 3 and self.win_length % 2 == 1
         _require(odd, "win_length is an odd number of frames, 3 or more", self.win_length)
         orders = self.order if isinstance(self.order, tuple) else (self.order,)
-        fits = bool(orders) and all(isinstance(k, int) and 0 <= k < self.win_length for k in orders)
-        _require(fits and orders != (0,), f"order is from 1 to win_length - 1 = {self.win_length - 1}", self.order)
+        fits = bool(orders) and all(k == 0 or (_is_count(k) and k < self.win_length) for k in orders)
+        rule = f"order is from 1 to win_length - 1 = {self.win_length - 1}, or a tuple of such without repeats"
+        _require(fits and orders != (0,) and len(set(orders)) == len(orders), rule, self.order)
 
     def clip_steps(self) -> tuple[Step, ...]:
         return (Derivative(self.win_length, self.order if isinstance(self.order, tuple) else (self.order,)),)
@@ -342,8 +348,9 @@ class PCEN(Feature):
 
     def __post_init__(self) -> None:
         for name in ("bias", "power", "time_constant", "eps", "scale"):
-            _require(getattr(self, name) > 0, f"{name} is above 0", getattr(self, name))
-        _require(self.gain >= 0, "gain is 0 or above", self.gain)
+            value = getattr(self, name)
+            _require(_is_number(value) and value > 0, f"{name} is above 0", value)
+        _require(_is_number(self.gain) and self.gain >= 0, "gain is 0 or above", self.gain)
 
     def clip_steps(self) -> tuple[Step, ...]:
         return (GainControl(self),)
@@ -416,13 +423,29 @@ def _check_samples(y: Any, front: Spectrogram) -> np.ndarray:
     if y.shape[-1] < least or y.size == 0:
         raise ValueError(f"A clip has at least {least} samples here. Received: shape {y.shape}")
     y = np.ascontiguousarray(y, np.float32)
+    check_level(y)
+    return y
+
+
+def check_level(y: np.ndarray) -> None:
+    """Raise ValueError for NaN, infinity, or samples that are no sound."""
+    if not y.size or (y.max() <= LOUDEST and y.min() >= -LOUDEST):
+        return
     if not np.isfinite(y).all():
         raise ValueError(f"Samples are finite. Received: {int((~np.isfinite(y)).sum())} NaN or infinite of {y.size}")
-    return y
+    raise ValueError(f"Samples are within ±{LOUDEST:g}, where full scale is 1. Received: {np.abs(y).max():g}")
 
 
 def _is_count(value: Any) -> bool:
     return isinstance(value, (int, np.integer)) and not isinstance(value, bool) and bool(value >= 1)
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, (int, float, np.number)) and not isinstance(value, bool) and bool(np.isfinite(value))
+
+
+def _is_flag(value: Any) -> bool:
+    return isinstance(value, (bool, np.bool_))
 
 
 def _require(holds: bool, rule: str, received: Any) -> None:

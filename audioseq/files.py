@@ -44,7 +44,8 @@ def find_files(
 ) -> list[Path]:
     """Files in a folder by their suffix, sorted.
 
-    Hidden files and folders (a leading ".") are left out, links to folders are not followed, and nothing is opened.
+    Hidden files and folders (a leading ".") are left out, links are followed, but not round in circles, and nothing is
+    opened.
 
     Args:
         folder: where to look; every path begins with it.
@@ -53,14 +54,26 @@ def find_files(
         onerror: called with the error of a folder that cannot be read; None: it is passed over.
     """
     found = []
-    for place, folders, files in os.walk(folder, onerror=onerror):
-        folders[:] = [name for name in folders if recursive and not name.startswith(".")]
+    for place, folders, files in os.walk(folder, onerror=onerror, followlinks=True):
+        folders[:] = [
+            name for name in folders if recursive and not name.startswith(".") and not _leads_back(folder, place, name)
+        ]
         found += [
             Path(place, name)
             for name in files
             if not name.startswith(".") and os.path.splitext(name)[1].lower() in suffixes
         ]
     return sorted(found)
+
+
+def _leads_back(folder: str | os.PathLike[str], place: str, name: str) -> bool:
+    """Whether a link in `place`, somewhere in `folder`, leads to a folder that it lies in itself."""
+    link = Path(place, name)
+    if not link.is_symlink():
+        return False
+    above = [Path(place), *Path(place).parents]
+    inside = [up.resolve() for up in above[: above.index(Path(folder)) + 1]]
+    return link.resolve() in [*inside, *inside[-1].parents]
 
 
 @contextmanager
@@ -87,9 +100,9 @@ def atomic_path(path: str | os.PathLike[str]) -> Iterator[Path]:
 
 
 def write_text(path: str | os.PathLike[str], text: str) -> None:
-    """Write `text` to `path` as UTF-8, whole or not at all."""
+    """Write `text` to `path` as UTF-8, whole or not at all. A file name in it that is not UTF-8 is escaped."""
     with atomic_path(path) as temporary:
-        temporary.write_text(text, encoding="utf-8")
+        temporary.write_text(text, encoding="utf-8", errors="backslashreplace")
 
 
 def write_json(path: str | os.PathLike[str], value: Any) -> None:

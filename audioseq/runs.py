@@ -8,7 +8,6 @@ from __future__ import annotations
 import json
 import os
 import platform
-import shutil
 from collections.abc import Sequence
 from dataclasses import asdict
 from importlib import metadata
@@ -26,6 +25,16 @@ if TYPE_CHECKING:
 __all__ = ["RunError", "model_card", "music_card", "open_run", "versions", "write_skipped"]
 
 RUN = "run.json"
+# what a training leaves beside it, and an earlier one's must not be taken for a later one's
+LEFT = (
+    "checkpoint.npz",
+    "history.csv",
+    "skipped.jsonl",
+    "model.keras",
+    "MODEL_CARD.md",
+    "learning_curve.png",
+    "confusion_matrix.png",
+)
 PACKAGES = ("audioseq", "tensorflow", "keras", "numpy", "librosa", "soundfile", "soxr")
 
 
@@ -42,16 +51,18 @@ def open_run(
         out: the folder.
         settings: JSON values that decide the result, the data's fingerprint among them.
         resume: go on with an earlier run of the same settings.
-        overwrite: remove an earlier run first.
+        overwrite: remove an earlier run first: its own files (`LEFT`), nothing else that lies there.
+
+    A run that was ended before its first epoch was has left nothing, and is replaced without being asked.
 
     Raises:
         RunError: for a folder that holds an earlier run and neither is asked for; one that holds something else;
             one without a run, or with other settings, to resume.
     """
     out = Path(out)
-    earlier = _read(out / RUN)
     if out.exists() and not out.is_dir():
         raise RunError(f"{out}: is a file, not a folder")
+    earlier = _read(out / RUN)
     if resume:
         if earlier is None:
             raise RunError(f"{out}: holds no run to resume (no {RUN})")
@@ -64,14 +75,18 @@ def open_run(
                 f"{out}: was begun with other settings, so its end would be another: "
                 f"{name} was {theirs.get(name)!r}, now {settings.get(name)!r}"
             )
-        for stale in out.glob(".*"):  # what a killed process was about to rename
-            stale.unlink()
-    elif earlier is not None and not overwrite:
-        raise RunError(f"{out}: holds an earlier run. Go on with it by --resume, or replace it by --overwrite")
     elif earlier is None and out.is_dir() and any(out.iterdir()):
         raise RunError(f"{out}: is not empty, and holds no run of ours")
     elif earlier is not None:
-        shutil.rmtree(out)
+        learnt = earlier["state"] != "training" or (out / LEFT[0]).exists()
+        if learnt and not overwrite:
+            raise RunError(f"{out}: holds an earlier run. Go on with it by --resume, or replace it by --overwrite")
+        for name in LEFT:
+            (out / name).unlink(missing_ok=True)
+        earlier = None
+    for name in (RUN, *LEFT):  # what a killed process was about to rename
+        for stale in out.glob(f".{Path(name).stem}-*{Path(name).suffix}"):
+            stale.unlink()
     out.mkdir(parents=True, exist_ok=True)
     write_json(out / RUN, {**(earlier or {}), "state": "training", "settings": settings, "versions": versions()})
     return out
@@ -98,7 +113,7 @@ def model_card(title: str, about: str, facts: dict[str, Any], evaluation: Evalua
     """A model card in Markdown (Mitchell et al. 2019, arXiv:1810.03993), of measured numbers alone."""
     low, high = evaluation.interval
     lines = [f"# {title}", "", about, "", "## Facts", "", "| | |", "| --- | --- |"]
-    lines += [f"| {name} | {value} |" for name, value in facts.items()]
+    lines += [f"| {_cell(name)} | {_cell(value)} |" for name, value in facts.items()]
     lines += [
         "",
         "## How well it hears",
@@ -112,7 +127,7 @@ def model_card(title: str, about: str, facts: dict[str, Any], evaluation: Evalua
     ]
     for name, row in evaluation.per_class.items():
         recall, precision = (_percent(row[key]) for key in ("recall", "precision"))
-        lines.append(f"| {name} | {recall} | {precision} | {row['n']} |")
+        lines.append(f"| {_cell(name)} | {recall} | {precision} | {row['n']} |")
     lines += ["", "## Limits", "", *[f"- {limit}" for limit in limits], ""]
     return "\n".join(lines)
 
@@ -121,7 +136,7 @@ def music_card(title: str, facts: dict[str, Any], evaluation: MusicEvaluation) -
     """A model card of a `SequenceGenerator`, of measured numbers alone."""
     likely, lines = evaluation.likelihood, [f"# {title}", ""]
     lines += ["A model that writes music, made by `recipes/music_generation.py`.", "", "## Facts", "", "| | |"]
-    lines += ["| --- | --- |", *[f"| {name} | {value} |" for name, value in facts.items()]]
+    lines += ["| --- | --- |", *[f"| {_cell(name)} | {_cell(value)} |" for name, value in facts.items()]]
     lines += [
         "",
         "## How well it knows such music",
@@ -148,6 +163,11 @@ def music_card(title: str, facts: dict[str, Any], evaluation: MusicEvaluation) -
     return "\n".join(lines)
 
 
+def _cell(text: Any) -> str:
+    """Text in a table of Markdown."""
+    return " ".join(str(text).split()).replace("|", "\\|")
+
+
 def _percent(value: float | None) -> str:
     return "–" if value is None else f"{value:.1%}"
 
@@ -159,4 +179,4 @@ def _read(path: Path) -> dict[str, Any] | None:
         return None
     except (ValueError, OSError) as error:
         raise RunError(f"{path}: cannot be read ({error})") from error
-    return value if isinstance(value, dict) else {}
+    return value if isinstance(value, dict) and {"state", "settings"} <= set(value) else None

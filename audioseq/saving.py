@@ -61,11 +61,13 @@ def load_model(path: str | os.PathLike[str], kind: type[WholeModel] | None = Non
     """
     path = Path(path)
     if not path.is_file():
-        raise ModelError(f"{path}: there is no such file")
+        raise ModelError(f"{path}: is a folder, not a file" if path.is_dir() else f"{path}: there is no such file")
+    if path.suffix != ".keras":
+        raise ModelError(f"{path}: the name of a model ends in .keras")
     try:
         with zipfile.ZipFile(path) as archive:
             config = json.loads(archive.read("config.json"))
-    except (zipfile.BadZipFile, KeyError, ValueError, OSError) as error:
+    except Exception as error:  # damage shows itself in many kinds: of zip, of zlib, of JSON
         raise ModelError(f"{path}: is not a .keras model, or is cut short ({error})") from error
     registered = config.get("registered_name") if isinstance(config, dict) else None
     if registered not in KINDS:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import posixpath
 import warnings
 from collections import Counter, defaultdict
 from collections.abc import Callable, Sequence
@@ -72,10 +73,18 @@ class ListSplit:
                 except UnicodeDecodeError as error:
                     raise DatasetError(f"{path}: a list of names is UTF-8 text; {error}") from error
                 # suffixes are left aside: the same list serves WAV files and their FLAC copies
-                listed.update({os.path.splitext(line.strip())[0]: split for line in lines if line.strip()})
-        if not listed:
-            raise DatasetError(f"{folder}: neither {self.validation} nor {self.testing} names a file there")
+                listed.update({_plain(line): split for line in lines if line.strip()})
+        if not listed.keys() & {os.path.splitext(name)[0] for name in names}:
+            raise DatasetError(
+                f"{folder}: neither {self.validation} nor {self.testing} names a file there. They are names like "
+                f"{names[0] if names else 'go/ann_nohash_0.wav'}. Received: {next(iter(listed), 'none')}"
+            )
         return [listed.get(os.path.splitext(name)[0], "training") for name in names]
+
+
+def _plain(line: str) -> str:
+    """A listed name as the folder has it: ``./go\\x.wav`` is ``go/x``."""
+    return os.path.splitext(posixpath.normpath(line.strip().replace("\\", "/")))[0]
 
 
 @dataclass(frozen=True)
@@ -87,6 +96,11 @@ class HashSplit:
 
     validation: float = 10.0
     testing: float = 10.0
+
+    def __post_init__(self) -> None:
+        if not (self.validation >= 0 and self.testing >= 0 and self.validation + self.testing <= 100):
+            both = (self.validation, self.testing)
+            raise ValueError(f"validation and testing are percentages, together 100 at most. Received: {both!r}")
 
     def assign(self, folder: Path, names: Sequence[str]) -> list[str]:
         return [self.of(speaker_of(name)) for name in names]
@@ -115,6 +129,12 @@ class GroupSplit:
     validation: float | Sequence[str] = 0.1
     testing: float | Sequence[str] = 0.1
     seed: int = 0
+
+    def __post_init__(self) -> None:
+        for name in ("validation", "testing"):
+            value = getattr(self, name)
+            if isinstance(value, str) or (isinstance(value, (int, float)) and not 0 <= value < 1):
+                raise ValueError(f"{name} is a list of groups, or a share from 0 to below 1. Received: {value!r}")
 
     def assign(self, folder: Path, names: Sequence[str]) -> list[str]:
         groups = [self.group_by(name) for name in names]

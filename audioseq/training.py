@@ -28,7 +28,7 @@ from keras import ops
 from audioseq.files import atomic_path, write_text
 from audioseq.trainees import Trainee
 
-__all__ = ["Fitted", "Settings", "TrainingError", "device_scope", "fit"]
+__all__ = ["Fitted", "Settings", "TrainingError", "device_scope", "fit", "steps_of"]
 
 CHECKPOINT = "checkpoint.npz"
 HISTORY = "history.csv"
@@ -52,6 +52,9 @@ class Settings:
             the weights themselves.
         patience: epochs without a better validation after which training stops; None: never.
         seed: of the order of the examples. Weights and layers take theirs from `keras.utils.set_random_seed`.
+
+    Raises:
+        ValueError: for a value outside its domain.
     """
 
     epochs: int = 40
@@ -63,6 +66,27 @@ class Settings:
     ema: float | None = 0.03
     patience: int | None = None
     seed: int = 0
+
+    def __post_init__(self) -> None:
+        for name, least in (("epochs", 1), ("batch_size", 1), ("patience", 1), ("seed", 0)):
+            value = getattr(self, name)
+            whole = isinstance(value, (int, np.integer)) and value >= least
+            _require(
+                whole or (name == "patience" and value is None), f"{name} is a whole number from {least} on", value
+            )
+        for name, most in (("learning_rate", math.inf), ("clip_norm", math.inf), ("ema", 1.0)):
+            value = getattr(self, name)
+            fits = isinstance(value, (int, float, np.floating)) and 0 < value <= most and math.isfinite(value)
+            _require(fits or (name != "learning_rate" and value is None), f"{name} is above 0, at most {most}", value)
+        for name, most in (("warmup", 1.0), ("weight_decay", math.inf)):
+            value = getattr(self, name)
+            fits = isinstance(value, (int, float, np.floating)) and 0 <= value < most
+            _require(fits, f"{name} is 0 or above, below {most}", value)
+
+
+def _require(holds: Any, rule: str, received: Any) -> None:
+    if not holds:
+        raise ValueError(f"{rule}. Received: {received!r}")
 
 
 @dataclass(frozen=True)
@@ -111,9 +135,7 @@ def fit(
         TrainingError: when `resume` is asked for without a checkpoint that fits, or the loss is no number.
     """
     out = Path(out)
-    steps = model.steps(training, settings.batch_size)
-    if steps < 1:
-        raise TrainingError(f"the training examples do not fill one batch of {settings.batch_size}")
+    steps = steps_of(model, training, settings)
     with _strategy_of(model):
         model(model.example(training))  # makes all variables
         optimizer = keras.optimizers.AdamW(
@@ -146,6 +168,16 @@ def fit(
             interrupted = True
     keeper.leave_best()
     return Fitted(keeper.history, keeper.best_epoch, interrupted, sum(row["seconds"] for row in keeper.history))
+
+
+def steps_of(model: Trainee, training: Any, settings: Settings) -> int:
+    """Batches in an epoch. Raises TrainingError where the data do not fill one."""
+    steps = model.steps(training, settings.batch_size)
+    if steps < 1:
+        raise TrainingError(
+            f"the training examples do not fill one batch: batch_size is {settings.batch_size}, and must be smaller"
+        )
+    return steps
 
 
 @contextmanager

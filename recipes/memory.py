@@ -14,6 +14,7 @@ import argparse
 import csv
 import dataclasses
 import io
+import shlex
 import sys
 import time
 from collections.abc import Callable
@@ -228,7 +229,8 @@ def page(config: Config, out: Path, *, overwrite: bool) -> int:
     print(
         f"\n{out / PNG} shows it, {out / CSV} holds every curve; {seconds:.0f} s. Next, for a network of this page:\n"
     )
-    print(f"  python recipes/memory.py --model {out / f'{config.kinds[-1]}.keras'} {words.example} --out {out}-word\n")
+    command = ["--model", str(out / f"{config.kinds[-1]}.keras"), str(words.example), "--out", f"{out}-word"]
+    print(f"  python recipes/memory.py {shlex.join(command)}\n")
     return cli.DONE
 
 
@@ -417,7 +419,7 @@ def parser() -> argparse.ArgumentParser:
     top.add_argument("--out", metavar="DIR", help=f"folder for the pictures; of the page by default {OUT}")
     top.add_argument("--layer", metavar="NAME", help="one recurrent layer; default: all, and of the share the last")
     top.add_argument("--of", choices=("score", "state"), default="score", help="what the heat map explains")
-    top.add_argument("--seed", type=int, default=0, metavar="N", help="of the page")
+    top.add_argument("--seed", type=cli.seed, default=0, metavar="N", help="of the page")
     top.add_argument("--overwrite", action="store_true", help="replace what DIR holds")
     top.set_defaults(command=command)
     return top

@@ -78,8 +78,6 @@ def train(config: Config, out: Path, *, resume: bool, overwrite: bool, pieces: i
     report(data)
     settings = json.loads(json.dumps({**dataclasses.asdict(config), "data_fingerprint": data.fingerprint}))
     del settings["data"]  # the same pieces in another place are the same run
-    runs.open_run(out, settings, resume=resume, overwrite=overwrite)
-    runs.write_skipped(out / "skipped.jsonl", [Skipped(line.name, line.skipped or "") for line in data.skipped])
 
     # model: tokenizer and network in one
     keras.utils.set_random_seed(config.seed)
@@ -100,6 +98,9 @@ def train(config: Config, out: Path, *, resume: bool, overwrite: bool, pieces: i
         weight_decay=0.01,
         seed=config.seed,
     )
+    training.steps_of(trained, data.training, how)  # what cannot be trained must not cost an earlier run
+    runs.open_run(out, settings, resume=resume, overwrite=overwrite)
+    runs.write_skipped(out / "skipped.jsonl", [Skipped(line.name, line.skipped or "") for line in data.skipped])
     begun = resume and (out / training.CHECKPOINT).is_file()  # else it was killed in its first epoch
     verbose = 1 if sys.stdout.isatty() else 2
     fitted = training.fit(trained, data.training, data.validation, how, out=out, resume=begun, verbose=verbose)
@@ -146,7 +147,8 @@ def train(config: Config, out: Path, *, resume: bool, overwrite: bool, pieces: i
         print()
         write(generator, out, pieces, seed=config.seed)
     print(f"\n{out} holds the model, its card, figures and plots. Next:\n")
-    print(f"  python recipes/music_generation.py generate --model {out / 'model.keras'} --out more --key 'A minor'\n")
+    model = shlex.quote(str(out / "model.keras"))
+    print(f"  python recipes/music_generation.py generate --model {model} --out more --key 'A minor'\n")
     return cli.DONE
 
 
@@ -327,18 +329,17 @@ def parser() -> argparse.ArgumentParser:
     learn.add_argument("--embedding", type=cli.positive_int, default=defaults["embedding"], metavar="N")
     learn.add_argument("--dropout", type=share, default=defaults["dropout"], metavar="X")
     learn.add_argument("--epochs", type=cli.positive_int, default=defaults["epochs"], metavar="N")
-    learn.add_argument("--seed", type=int, default=defaults["seed"], metavar="N")
+    learn.add_argument("--seed", type=cli.seed, default=defaults["seed"], metavar="N")
     learn.add_argument("--batch-size", type=cli.positive_int, default=defaults["batch_size"], metavar="N")
     learn.add_argument("--window", type=cli.positive_int, default=defaults["window"], metavar="N")
-    learn.add_argument("--learning-rate", type=cli.not_negative, default=defaults["learning_rate"], metavar="X")
+    learn.add_argument("--learning-rate", type=cli.positive, default=defaults["learning_rate"], metavar="X")
     learn.add_argument(
         "--transpose", nargs=2, type=int, default=defaults["transpose"], metavar=("DOWN", "UP"), help="semitones"
     )
     learn.add_argument(
         "--stretch", nargs="+", type=float, default=defaults["stretch"], metavar="X", help="such as 1 0.95 1.05"
     )
-    learn.add_argument("--resume", action="store_true", help="go on with the run in RUN")
-    learn.add_argument("--overwrite", action="store_true", help="replace the run in RUN")
+    cli.add_run(learn)
     learn.set_defaults(command=train_command)
 
     compose = commands.add_parser("generate", help="write pieces")
@@ -358,7 +359,7 @@ def parser() -> argparse.ArgumentParser:
     compose.add_argument("--polyphony", type=cli.positive_int, default=32, metavar="N", help="notes together")
     compose.add_argument("--tempo", type=float, metavar="BPM", help="quarter notes a minute")
     compose.add_argument("--meter", type=meter, metavar="N/N")
-    compose.add_argument("--seed", type=int, default=0, metavar="N")
+    compose.add_argument("--seed", type=cli.seed, default=0, metavar="N")
     compose.add_argument("--overwrite", action="store_true", help="replace pieces in DIR")
     compose.set_defaults(command=generate_command)
 

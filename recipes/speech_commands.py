@@ -18,6 +18,7 @@ import argparse
 import dataclasses
 import json
 import os
+import shlex
 import sys
 from pathlib import Path
 from typing import Any
@@ -82,8 +83,6 @@ def train(config: Config, out: Path, *, resume: bool, overwrite: bool, strict: b
     settings = {**dataclasses.asdict(config), "data_fingerprint": words.fingerprint}
     settings = json.loads(json.dumps(settings))
     del settings["data"]  # the same clips in another place are the same run
-    runs.open_run(out, settings, resume=resume, overwrite=overwrite)
-    runs.write_skipped(out / "skipped.jsonl", words.skipped)
 
     # model: features, normalisation from the training clips, network; and what happens in training alone
     keras.utils.set_random_seed(config.seed)
@@ -117,6 +116,9 @@ def train(config: Config, out: Path, *, resume: bool, overwrite: bool, strict: b
     how = training.Settings(
         epochs=config.epochs, batch_size=config.batch_size, learning_rate=config.learning_rate, seed=config.seed
     )
+    training.steps_of(trained, clips, how)  # what cannot be trained must not cost an earlier run
+    runs.open_run(out, settings, resume=resume, overwrite=overwrite)
+    runs.write_skipped(out / "skipped.jsonl", words.skipped)
     begun = resume and (out / training.CHECKPOINT).is_file()  # else it was killed in its first epoch
     # how far gradients reach back, and whether they explode, goes into history.csv
     watched = watched and config.network != "feed_forward"  # which has no memory to look into
@@ -145,7 +147,8 @@ def train(config: Config, out: Path, *, resume: bool, overwrite: bool, strict: b
         "network": f"{config.network}, {network.count_params():,} parameters",
         "hears": f"{config.duration:g} s at {words.sr} Hz as {feature.n_features} log-mel bands every 10 ms",
         "says": ", ".join(words.class_names),
-        "trained on": f"{len(clips)} clips, {len(fitted.history)} epochs, {fitted.seconds:.0f} s, seed {config.seed}",
+        "trained on": f"{len(clips)} clips, seed {config.seed}",
+        "epochs": f"{len(fitted.history)}, in {fitted.seconds:.0f} s",
         "best epoch": fitted.best_epoch + 1,
         "data fingerprint": words.fingerprint[:16],
     }
@@ -182,7 +185,8 @@ def train(config: Config, out: Path, *, resume: bool, overwrite: bool, strict: b
         print("\nThese voices are synthetic: the model is a demonstration, and will not understand people well.")
     sample = Path(config.data) / check.names[int((labels == 0).argmax())]
     print(f"\n{out} holds the model, its card, figures and plots. Next:\n")
-    print(f"  python recipes/speech_commands.py classify --model {out / 'model.keras'} {sample}\n")
+    command = shlex.join(["classify", "--model", str(out / "model.keras"), str(sample)])
+    print(f"  python recipes/speech_commands.py {command}\n")
     return cli.DONE
 
 
@@ -226,7 +230,7 @@ def again(out: Path, config: Config) -> str:
     words += ["--epochs", str(config.epochs), "--batch-size", str(config.batch_size)]
     words += ["--learning-rate", str(config.learning_rate), "--colour", str(config.colour)]
     words += ["--seed", str(config.seed), "--resume"]
-    return f"Go on with:\n\n  python recipes/speech_commands.py {' '.join(words)}\n"
+    return f"Go on with:\n\n  python recipes/speech_commands.py {shlex.join(words)}\n"
 
 
 # ----------------------------------------------------------------------------------- the other commands
@@ -295,9 +299,7 @@ def listen_command(args: argparse.Namespace) -> int:
     from audioseq.microphone import microphone
 
     model = load_model(args.model, SequenceClassifier)
-    threshold = args.threshold
-    if args.thresholds:
-        threshold = json.loads(Path(args.thresholds).read_text(encoding="utf-8"))["thresholds"]
+    threshold = read_thresholds(args.thresholds) if args.thresholds else args.threshold
     detector = Detector(model, threshold=threshold, refractory=args.refractory)
     if not detector.stream.causal:
         print(f"{detector.stream.why}: the whole network runs over the last second each time", file=sys.stderr)
@@ -320,6 +322,17 @@ def listen_command(args: argparse.Namespace) -> int:
             tell(detector.push(block))
             bars.show()
     return cli.DONE
+
+
+def read_thresholds(path: str) -> dict[str, float]:
+    """What `benchmarks/streams.py --json` wrote."""
+    from audioseq.files import FileError
+
+    try:
+        found = json.loads(Path(path).read_text(encoding="utf-8"))["thresholds"]
+        return {name: float(value) for name, value in found.items()}
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise FileError(path, 'holds no {"thresholds": {"word": probability}}') from error
 
 
 class Bars:
@@ -401,7 +414,7 @@ def download_command(args: argparse.Namespace) -> int:
     download(SPEECH_COMMANDS, args.out, progress=progress)
     print(f"\n{args.out} is complete. Next:\n")
     print(
-        f"  python recipes/speech_commands.py train --data {args.out} --out runs/speech --unknown "
+        f"  python recipes/speech_commands.py train --data {shlex.quote(args.out)} --out runs/speech --unknown "
         "bed bird cat dog happy house marvin sheila tree wow\n"
     )
     return cli.DONE
@@ -422,14 +435,13 @@ def parser() -> argparse.ArgumentParser:
     learn.add_argument("--network", choices=tuple(NETWORKS), default=defaults["network"])
     learn.add_argument("--epochs", type=cli.positive_int, default=defaults["epochs"], metavar="N")
     learn.add_argument("--batch-size", type=cli.positive_int, default=defaults["batch_size"], metavar="N")
-    learn.add_argument("--learning-rate", type=cli.not_negative, metavar="X", help="peak; default: the network's own")
+    learn.add_argument("--learning-rate", type=cli.positive, metavar="X", help="peak; default: the network's own")
     learn.add_argument(
         "--colour", type=cli.not_negative, default=defaults["colour"], metavar="X", help="FilterAugment; 0: none"
     )
-    learn.add_argument("--seed", type=int, default=defaults["seed"], metavar="N")
+    learn.add_argument("--seed", type=cli.seed, default=defaults["seed"], metavar="N")
     learn.add_argument("--test-speakers", nargs="+", default=[], metavar="SPEAKER", help="kept for the test")
-    learn.add_argument("--resume", action="store_true", help="go on with the run in RUN")
-    learn.add_argument("--overwrite", action="store_true", help="replace the run in RUN")
+    cli.add_run(learn)
     learn.add_argument("--strict", action="store_true", help="a file that cannot be read is an error")
     learn.set_defaults(command=train_command)
 

@@ -18,6 +18,7 @@ import soundfile
 
 from audioseq import audio, decoding
 from audioseq.audio import AudioError, find_audio, fit_length, info, load, save, stream
+from audioseq.features import LogMel
 
 SR = 16000
 ODD = Path(__file__).parents[1].parent / "shared" / "data" / "odd_audio"
@@ -95,10 +96,21 @@ def test_resampled_length_is_librosas(tmp_path, samples, rates):
         np.testing.assert_allclose(load(tmp_path / "a.wav", sr=rates[1])[0], expected, rtol=0, atol=1e-6)
 
 
-def test_stereo_is_averaged_also_where_float32_would_overflow(tmp_path):
-    y = np.array([[1.0, 0.0], [0.5, -0.5], [3e38, 3e38]], np.float32)
+def test_stereo_is_averaged_and_what_is_too_loud_for_float32_is_no_sound(tmp_path):
+    y = np.array([[1.0, 0.0], [0.5, -0.5], [1e12, 1e12], [1e12, -1e12]], np.float32)
     soundfile.write(tmp_path / "a.wav", y, SR, subtype="FLOAT")
-    np.testing.assert_array_equal(load(tmp_path / "a.wav")[0], np.float32([0.5, 0, 3e38]))
+    np.testing.assert_array_equal(load(tmp_path / "a.wav")[0], np.float32([0.5, 0, 1e12, 0]))
+    loud = LogMel()(load(tmp_path / "a.wav")[0])
+    assert np.isfinite(loud).all()
+    for sample in (1.1e12, 3.4e38):
+        y[2] = -sample
+        soundfile.write(tmp_path / "a.wav", y, SR, subtype="FLOAT")
+        with pytest.raises(AudioError, match=r"2 samples are .* beyond 1e\+12 \(full scale is 1\), the first at 0\.0"):
+            load(tmp_path / "a.wav")
+        with pytest.raises(ValueError, match=r"within ±1e\+12, where full scale is 1\. Received: "):
+            LogMel()(y[:, 0])
+        with pytest.raises(ValueError, match=r"within ±1e\+12, where full scale is 1\. Received: "):
+            audio.resample(y[:, 0], 16000, 8000)
 
 
 @pytest.mark.parametrize("suffix", [".wav", ".flac", ".ogg", ".opus", ".mp3"])
@@ -242,7 +254,7 @@ def test_every_sample_that_is_not_finite_is_counted_and_the_first_is_placed(tmp_
     blocks = stream(tmp_path / "a.wav", block=0.5)
     for _ in range(3):
         assert np.isfinite(next(blocks)).all()
-    with pytest.raises(AudioError, match=r"1 sample is NaN or infinite, the first at 1\.500000 s"):
+    with pytest.raises(AudioError, match=r"1 sample is NaN or infinite, .* the first at 1\.500000 s"):
         next(blocks)
 
 
@@ -251,9 +263,9 @@ def test_samples_that_overflow_the_resampler(tmp_path):
     y[:1000] = 3.4e38
     y[:1000:3] *= -1
     soundfile.write(tmp_path / "a.wav", y, SR, subtype="FLOAT")
-    with pytest.raises(AudioError, match="too large to be resampled"):
+    with pytest.raises(AudioError, match=r"1000 samples are .* beyond"):
         load(tmp_path / "a.wav", sr=22050)
-    with pytest.raises(AudioError, match="too large to be resampled"):
+    with pytest.raises(AudioError, match=r"samples are .* beyond"):
         next(stream(tmp_path / "a.wav", sr=22050, block=0.1))
 
 
@@ -483,9 +495,19 @@ def test_find_audio(tmp_path):
     (tmp_path / ".cache" / "f.wav").touch()
     (tmp_path / "folder.wav").mkdir()
     (tmp_path / "sub" / "loop").symlink_to(tmp_path)
+    (tmp_path / "sub" / "up").symlink_to(tmp_path.parent)  # would lead back from above
     names = [str(path.relative_to(tmp_path)) for path in find_audio(tmp_path)]
     assert names == ["a.flac", "b.WAV", "e.aif", "sub/c.mp3", "sub/deep/d.opus"]
     assert find_audio(str(tmp_path), recursive=False) == [tmp_path / name for name in names[:3]]
+
+
+def test_find_audio_follows_a_link_to_another_folder(tmp_path):
+    (tmp_path / "elsewhere" / "go").mkdir(parents=True)
+    (tmp_path / "elsewhere" / "go" / "a.wav").touch()
+    (tmp_path / "words").mkdir()
+    (tmp_path / "words" / "go").symlink_to(tmp_path / "elsewhere" / "go")
+    (tmp_path / "elsewhere" / "go" / "again").symlink_to(tmp_path / "words")
+    assert find_audio(tmp_path / "words") == [tmp_path / "words" / "go" / "a.wav"]
 
 
 def test_find_audio_refuses_what_is_no_folder(tmp_path):

@@ -265,7 +265,7 @@ def test_lists_that_cannot_serve(tmp_path):
     with pytest.raises(DatasetError, match=r"validation_list\.txt.*UTF-8"):
         read(tmp_path)
     path.write_text("go/absent.wav\n")
-    with pytest.raises(DatasetError, match="no clip is left for validation"):
+    with pytest.raises(DatasetError, match=r"names a file there\. They are names like go/.*Received: go/absent"):
         read(tmp_path)
 
 
@@ -403,7 +403,7 @@ def test_every_unusable_file_is_skipped_with_its_reason(tmp_path):
     reasons = {Path(bad.path).stem: bad.reason for bad in words.skipped}
     expected = {
         "none": "no samples",
-        "nan": r"1 sample is NaN or infinite, the first at 0\.1",
+        "nan": r"1 sample is NaN or infinite, .*, the first at 0\.1",
         "slow": "rate is 4000 Hz, the others' 8000 Hz",
         "blip": r"0\.010 s long, under 0\.05 s",
         "zero": "every sample is zero",
@@ -600,8 +600,42 @@ def test_folders_that_hold_no_data_set(tmp_path):
     write(tmp_path / "_background_noise_" / "hum.wav", tone(1))
     with pytest.raises(DatasetError, match="holds no audio file"):
         read(tmp_path)
-    with pytest.raises(DatasetError, match="there is no such folder"):
+    with pytest.raises(DatasetError, match=r"hum\.wav: is a file, not a folder"):
         read(tmp_path / "_background_noise_" / "hum.wav")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"duration": float("inf")}, "duration is seconds above 0"),
+        ({"duration": "1"}, "duration is seconds above 0. Received: '1'"),
+        ({"sr": 0}, "sr is a whole number of Hz, or None. Received: 0"),
+        ({"unknown": "cat"}, "unknown is a list of words. Received: 'cat'"),
+        ({"seed": -1}, "seed is a whole number, 0 or above. Received: -1"),
+    ],
+)
+def test_arguments_outside_their_domain(tmp_path, arguments, message):
+    with pytest.raises(ValueError, match=message):
+        word_folder(tmp_path, **arguments)
+
+
+def test_splits_outside_their_domain():
+    for make in (
+        lambda: GroupSplit(testing="ann"),
+        lambda: GroupSplit(validation=float("nan")),
+        lambda: GroupSplit(validation=2.0),
+        lambda: HashSplit(1000),
+        lambda: HashSplit(-1),
+    ):
+        with pytest.raises(ValueError, match=r"(share from 0 to below 1|percentages, together 100 at most)\. Received"):
+            make()
+
+
+def test_a_list_may_be_written_with_dots_and_backslashes(tmp_path):
+    fill(tmp_path)
+    (tmp_path / "validation_list.txt").write_text("./go/00000000_nohash_0.wav\ngo\\00000001_nohash_0.wav\n")
+    validation = read(tmp_path).validation
+    assert {"go/00000000_nohash_0.wav", "go/00000001_nohash_0.wav"} <= set(validation.names)
 
 
 def test_one_class_is_refused(tmp_path):

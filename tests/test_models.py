@@ -146,6 +146,19 @@ def test_the_parts_must_fit():
         aq.SequenceClassifier(FEATURE, models.gru(21, 2), ("a", "b"))
     with pytest.raises(ValueError, match="go together"):
         aq.SequenceClassifier(FEATURE, models.gru(20, 2), ("a", "b"), mean=np.zeros(20))
+    with pytest.raises(ValueError, match=r"each another\. Received: \('a', 'a'\)"):
+        aq.SequenceClassifier(FEATURE, models.gru(20, 2), ("a", "a"))
+    with pytest.raises(ValueError, match=r"each another\. Received: 'ab'"):
+        aq.SequenceClassifier(FEATURE, models.gru(20, 2), "ab")
+    with pytest.raises(ValueError, match=r"duration is seconds above 0\. Received: -1"):
+        aq.SequenceClassifier(FEATURE, models.gru(20, 2), ("a", "b"), duration=-1)
+    with pytest.raises(ValueError, match="feature is a description"):
+        aq.SequenceClassifier("logmel", models.gru(20, 2), ("a", "b"))
+    with pytest.raises(ValueError, match=r"network is a keras\.Model"):
+        aq.SequenceClassifier(FEATURE, None, ("a", "b"))
+    for samples in (np.zeros(4000, np.float32), np.zeros((2, 3999), np.float32), np.zeros((0, 4000), np.float32)):
+        with pytest.raises(ValueError, match=r"one clip or more of 4000 samples"):
+            classifier().scores(samples)
 
 
 def test_a_full_disk_leaves_the_old_model(tmp_path, monkeypatch):
@@ -187,6 +200,26 @@ class TestWhatIsNoModel:
         path.write_bytes(whole[: int(share * len(whole))])
         with pytest.raises(aq.ModelError, match="cut short"):
             aq.load_model(path)
+
+    def test_damaged_inside_the_archive(self, tmp_path):
+        for damage in (b"[" * 200_000, b"\xff\xfe", b"{}"):
+            with zipfile.ZipFile(tmp_path / "a.keras", "w", zipfile.ZIP_DEFLATED) as archive:
+                archive.writestr("config.json", damage)
+            with pytest.raises(aq.ModelError):
+                aq.load_model(tmp_path / "a.keras")
+        path = tmp_path / "a.keras"
+        content = path.read_bytes()
+        path.write_bytes(content[:40] + bytes(8) + content[48:])  # neither its name nor its deflated bytes are right
+        with pytest.raises(aq.ModelError):
+            aq.load_model(path)
+
+    def test_a_folder_or_another_suffix(self, tmp_path):
+        (tmp_path / "a.keras").mkdir()
+        with pytest.raises(aq.ModelError, match="is a folder, not a file"):
+            aq.load_model(tmp_path / "a.keras")
+        (tmp_path / "a.h5").write_text("x")
+        with pytest.raises(aq.ModelError, match=r"the name of a model ends in \.keras"):
+            aq.load_model(tmp_path / "a.h5")
 
     def test_somebody_elses(self, tmp_path):
         keras.Sequential([keras.Input((3,)), keras.layers.Dense(2)]).save(tmp_path / "a.keras")

@@ -25,8 +25,9 @@ FLOORS = {
 }  # fmt: skip
 # within a floor, who builds on whom
 BESIDE = {
-    ("audio", "files"), ("audio", "decoding"), ("decoding", "files"),
-    ("features", "arithmetic"), ("blocks", "arithmetic"), ("blocks", "features"),
+    ("audio", "files"), ("audio", "decoding"), ("audio", "arithmetic"),
+    ("decoding", "files"), ("decoding", "arithmetic"), ("features", "arithmetic"),
+    ("blocks", "arithmetic"), ("blocks", "features"),
     ("smf", "files"), ("reading", "smf"), ("reading", "scores"),
     ("midi", "files"), ("midi", "smf"), ("midi", "scores"), ("midi", "reading"),
     ("grids", "scores"), ("beats", "grids"), ("beats", "scores"), ("tokens", "beats"), ("tokens", "grids"),

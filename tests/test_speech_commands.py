@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import csv
 import json
+import os
 import shutil
+import subprocess
 import sys
 import types
 from pathlib import Path
@@ -110,6 +112,45 @@ def test_an_earlier_run_is_not_touched_unless_told(run, recipe, trained, words, 
     assert (code, "holds no run to resume" in err) == (2, True)
 
 
+def test_replacing_a_run_removes_its_own_files_alone(run, trained, words, tmp_path):
+    out = tmp_path / "run"
+    shutil.copytree(trained, out)
+    shutil.copytree(words, out / "data")
+    (out / "notes.txt").write_text("mine")
+    (out / ".git").mkdir()
+    kept = {path: path.read_bytes() for path in out.rglob("*") if path.is_file()}
+    arguments = ["train", "--data", out / "data", "--out", out, "--network", "feed_forward", "--epochs", "1"]
+    code, _, err = run(*arguments, "--overwrite", "--batch-size", "4096")
+    assert (code, "batch_size is 4096, and must be smaller" in err) == (1, True)
+    assert {path: path.read_bytes() for path in out.rglob("*") if path.is_file()} == kept  # refused: nothing is lost
+    assert run(*arguments, "--overwrite", "--batch-size", "8")[0] == 0
+    assert run(*arguments, "--resume", "--batch-size", "8")[0] == 0
+    assert (out / ".git").is_dir()
+    for path, content in kept.items():
+        if path.parent != out or path.name == "notes.txt":
+            assert path.read_bytes() == content
+    # a run.json that is not a training's is somebody else's
+    (tmp_path / "tests").mkdir()
+    (tmp_path / "tests" / "run.json").write_text('{"passed": 3}')
+    code, _, err = run(*arguments[:3], "--out", tmp_path / "tests", "--overwrite")
+    assert (code, "holds no run of ours" in err) == (2, True)
+    code, _, err = run(*arguments[:3], "--out", tmp_path / "tests" / "run.json")
+    assert (code, "run.json: is a file, not a folder" in err) == (2, True)
+
+
+def test_a_run_that_learnt_nothing_is_in_nobodys_way(run, words, tmp_path, monkeypatch):
+    from audioseq import training
+
+    out = tmp_path / "my run"
+    arguments = ["train", "--data", words, "--out", out, "--network", "feed_forward", "--epochs", "1"]
+    with monkeypatch.context() as patch:
+        patch.setattr(training, "fit", lambda *_, **__: training.Fitted([], -1, interrupted=True))
+        code, printed, _ = run(*arguments, "--batch-size", "16")
+    assert (code, f"--out '{out}' " in printed) == (130, True)  # as it can be pasted into a shell
+    code, printed, _ = run(*arguments, "--batch-size", "8")
+    assert (code, f"--model '{out}/model.keras'" in printed) == (0, True)
+
+
 def test_a_run_killed_in_its_first_epoch_can_be_resumed_too(run, words, tmp_path, monkeypatch):
     from audioseq import training
 
@@ -171,6 +212,10 @@ def test_wrong_usage_is_exit_code_2(recipe, capsys):
         ["classify", "--model", "x"],
         ["train", "--data", "x", "--out", "y", "--epochs", "0"],
         ["train", "--data", "x", "--out", "y", "--network", "transformer"],
+        ["train", "--data", "x", "--out", "y", "--seed", "-1"],
+        ["train", "--data", "x", "--out", "y", "--seed", "4294967296"],
+        ["train", "--data", "x", "--out", "y", "--learning-rate", "0"],
+        ["train", "--data", "x", "--out", "y", "--resume", "--overwrite"],
         ["sing"],
     ):
         with pytest.raises(SystemExit) as stopped:
@@ -199,6 +244,47 @@ def test_a_full_disk_is_one_line_and_exit_code_1(run, trained, words, tmp_path, 
     code, _, err = run("evaluate", "--model", trained / "model.keras", "--data", words, "--json", report)
     assert (code, "No space left" in err) == (1, True)
     assert report.read_text() == "old"
+
+
+def test_names_that_are_not_utf8_are_told_all_the_same(run, trained, words, tmp_path):
+    folder = tmp_path / "data"
+    shutil.copytree(words, folder)
+    try:
+        Path(os.fsdecode(os.fsencode(folder / "low") + b"/br\xe9_nohash_0.wav")).write_text("no sound")
+    except OSError:
+        pytest.skip("this file system takes UTF-8 alone")
+    code, _, _ = run("train", "--data", folder, "--out", tmp_path / "run", "--epochs", "1", "--batch-size", "8")
+    assert code == 0
+    bad = json.loads((tmp_path / "run" / "skipped.jsonl").read_text(encoding="utf-8"))
+    assert os.fsencode(bad["path"]).endswith(b"low/br\xe9_nohash_0.wav")
+    asked = subprocess.run(
+        [sys.executable, RECIPE, "classify", "--model", trained / "model.keras", bad["path"],
+         words / "low" / "speaker0_nohash_0.wav"],
+        env={**os.environ, "PYTHONIOENCODING": "utf-8:strict"}, capture_output=True, text=True,
+    )  # fmt: skip
+    assert (asked.returncode, ": low " in asked.stdout) == (1, True)
+    assert "br\\udce9_nohash_0.wav" in asked.stderr
+
+
+@pytest.mark.parametrize("text", ["", "{}", "[]", '{"thresholds": null}', '{"thresholds": {"low": "x"}}', "\xff"])
+def test_a_file_of_thresholds_that_is_none(run, trained, words, tmp_path, text):
+    (tmp_path / "t.json").write_text(text, encoding="latin-1")
+    sound = words / "low" / "speaker0_nohash_0.wav"
+    code, _, err = run(
+        "listen", "--model", trained / "model.keras", "--file", sound, "--thresholds", tmp_path / "t.json"
+    )
+    assert (code, err.count("\n")) == (1, 1)
+    assert 't.json: holds no {"thresholds": {"word": probability}}' in err
+
+
+def test_a_sample_as_loud_as_no_sound_is_an_error(run, trained, tmp_path):
+    y = np.full(SR, 0.1, np.float32)
+    y[100] = 1e30
+    soundfile.write(tmp_path / "huge.wav", y, SR, subtype="FLOAT")
+    for command in (["classify"], ["listen", "--file"]):
+        code, out, err = run(command[0], "--model", trained / "model.keras", *command[1:], tmp_path / "huge.wav")
+        assert (code, out) == (1, "")
+        assert "1 sample is NaN or infinite, or beyond 1e+12" in err
 
 
 def test_help_loads_neither_tensorflow_nor_keras():

@@ -116,8 +116,22 @@ def test_a_loss_that_is_no_number_names_the_remedy(data, tmp_path):
         )
 
 
+@pytest.mark.parametrize(
+    "setting",
+    [
+        {"epochs": 0}, {"epochs": 1.5}, {"batch_size": 0}, {"patience": -1}, {"seed": -1}, {"seed": None},
+        {"learning_rate": 0.0}, {"learning_rate": float("nan")}, {"learning_rate": None}, {"warmup": 1.0},
+        {"warmup": -0.1}, {"ema": 5.0}, {"ema": 0.0}, {"clip_norm": 0.0}, {"weight_decay": -1.0}, {"weight_decay": "0"},
+    ],
+)  # fmt: skip
+def test_settings_outside_their_domain(setting):
+    ((name, value),) = setting.items()
+    with pytest.raises(ValueError, match=rf"^{name} is .*Received: {value!r}$"):
+        training.Settings(**setting)
+
+
 def test_too_few_clips_for_a_batch(data, tmp_path):
-    with pytest.raises(training.TrainingError, match="training examples do not fill one batch of 4096"):
+    with pytest.raises(training.TrainingError, match="do not fill one batch: batch_size is 4096, and must be smaller"):
         training.fit(build(data), data.training, data.validation, short(batch_size=4096), out=tmp_path)
 
 
