@@ -20,6 +20,8 @@ import keras
 import numpy as np
 from keras import ops
 
+from audioseq.arguments import is_number, is_whole, require
+
 __all__ = [
     "BackgroundNoise",
     "FilterAugment",
@@ -41,8 +43,7 @@ class _Augmentation(keras.layers.Layer):
     rank = 2
 
     def __init__(self, probability: float = 1.0, seed: int | None = None, **kwargs: Any) -> None:
-        if not (_is_number(probability) and 0 <= probability <= 1):
-            raise ValueError(f"probability is from 0 to 1. Received: {probability!r}")
+        require(is_number(probability) and 0 <= probability <= 1, "probability is from 0 to 1", probability)
         kwargs.setdefault("dtype", "float32")
         super().__init__(**kwargs)
         self.probability = probability
@@ -87,8 +88,8 @@ class TimeShift(_Augmentation):
 
     def __init__(self, seconds: float = 0.1, sr: int = 16000, **kwargs: Any) -> None:
         super().__init__(**kwargs)
-        _at_least_zero("seconds", seconds)
-        _whole("sr", sr, 1)
+        require(is_number(seconds) and seconds >= 0, "seconds is 0 or above", seconds)
+        require(is_whole(sr, 1), "sr is a whole number, 1 or above", sr)
         self.seconds, self.sr = seconds, sr
 
     def vary(self, x: Any) -> Any:
@@ -225,7 +226,7 @@ class Reverberation(_Augmentation):
     ) -> None:
         super().__init__(**kwargs)
         self.rt60, self.direct, self.sr, self.length = _range("rt60", rt60), _range("direct", direct), sr, length
-        if self.rt60[0] <= 0 or not (_is_number(length) and length > 0):
+        if self.rt60[0] <= 0 or not (is_number(length) and length > 0):
             raise ValueError(f"rt60 and length are seconds above 0. Received: {rt60!r}, {length!r}")
 
     def vary(self, x: Any) -> Any:
@@ -265,8 +266,8 @@ class FilterAugment(_Augmentation):
     def __init__(self, gain: float = 0.4, bands: int = 4, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.gain, self.bands = gain, bands
-        _at_least_zero("gain", gain)
-        _whole("bands", bands, 1)
+        require(is_number(gain) and gain >= 0, "gain is 0 or above", gain)
+        require(is_whole(bands, 1), "bands is a whole number, 1 or above", bands)
 
     def vary(self, x: Any) -> Any:
         knots = self.bands + 1
@@ -304,7 +305,8 @@ class SpecAugment(_Augmentation):
         self.time_masks, self.time_width = time_masks, time_width
         self.feature_masks, self.feature_width, self.value = feature_masks, feature_width, value
         for name in ("time_masks", "time_width", "feature_masks", "feature_width"):
-            _whole(name, getattr(self, name), 0)
+            value = getattr(self, name)
+            require(is_whole(value, 0), f"{name} is a whole number, 0 or above", value)
 
     def vary(self, x: Any) -> Any:
         _, time, features = ops.shape(x)
@@ -334,8 +336,7 @@ class Mixup(keras.layers.Layer):
     """
 
     def __init__(self, alpha: float = 0.2, seed: int | None = None, **kwargs: Any) -> None:
-        if not (_is_number(alpha) and alpha > 0):
-            raise ValueError(f"alpha is above 0. Received: {alpha!r}")
+        require(is_number(alpha) and alpha > 0, "alpha is above 0", alpha)
         kwargs.setdefault("dtype", "float32")
         super().__init__(**kwargs)
         self.alpha, self.seed = alpha, seed
@@ -390,17 +391,3 @@ def _range(name: str, value: Sequence[float]) -> tuple[float, float]:
     if not -math.inf < low <= high < math.inf:
         raise ValueError(f"{name} is a pair (low, high) with low <= high. Received: {value!r}")
     return low, high
-
-
-def _is_number(value: Any) -> bool:
-    return isinstance(value, (int, float, np.number)) and math.isfinite(value)
-
-
-def _at_least_zero(name: str, value: float) -> None:
-    if not (_is_number(value) and value >= 0):
-        raise ValueError(f"{name} is 0 or above. Received: {value!r}")
-
-
-def _whole(name: str, value: int, least: int) -> None:
-    if not (isinstance(value, (int, np.integer)) and value >= least):
-        raise ValueError(f"{name} is a whole number, {least} or above. Received: {value!r}")

@@ -18,15 +18,14 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
+from audioseq.arguments import is_count, require
 from audioseq.grids import (
     DECODED_VELOCITY,
     EOS,
     Tokenizer,
     check_range,
     grid_notes,
-    is_count,
     on_grid,
-    require,
     score_on_grid,
     velocity_bin,
     velocity_of,

@@ -18,7 +18,8 @@ from typing import Any
 import numpy as np
 
 from audioseq import beats, tokens
-from audioseq.grids import EOS, MOST_STEPS, Tokenizer, require
+from audioseq.arguments import require
+from audioseq.grids import EOS, MOST_STEPS, Tokenizer
 
 __all__ = ["MOST_VOICES", "Constraints", "constraints_of", "key_pitches", "pitch_mask"]
 

@@ -23,7 +23,8 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 
-from audioseq.grids import DECODED_VELOCITY, is_count, require
+from audioseq.arguments import is_count, require
+from audioseq.grids import DECODED_VELOCITY
 from audioseq.midi import find_midi
 from audioseq.reading import read_score
 from audioseq.rolls import LOWEST

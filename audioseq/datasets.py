@@ -22,6 +22,7 @@ from typing import Any
 import numpy as np
 
 from audioseq import audio
+from audioseq.arguments import is_number, is_whole, require
 from audioseq.splits import SPLITS, DatasetError, Split, usual_split, warn_of_leaks
 
 __all__ = [
@@ -212,14 +213,10 @@ def word_folder(
         ValueError: for an argument outside its domain.
     """
     folder = Path(folder)
-    if not (isinstance(duration, (int, float)) and 0 < duration < float("inf")):
-        raise ValueError(f"duration is seconds above 0. Received: {duration!r}")
-    if sr is not None and not (isinstance(sr, (int, np.integer)) and sr > 0):
-        raise ValueError(f"sr is a whole number of Hz, or None. Received: {sr!r}")
-    if isinstance(unknown, str):
-        raise ValueError(f"unknown is a list of words. Received: {unknown!r}")
-    if not (isinstance(seed, (int, np.integer)) and seed >= 0):
-        raise ValueError(f"seed is a whole number, 0 or above. Received: {seed!r}")
+    require(is_number(duration) and duration > 0, "duration is seconds above 0", duration)
+    require(sr is None or is_whole(sr, 1), "sr is a whole number of Hz, or None", sr)
+    require(not isinstance(unknown, str), "unknown is a list of words", unknown)
+    require(is_whole(seed, 0), "seed is a whole number, 0 or above", seed)
     clips = find_clips(folder)
     words = sorted({clip.word for clip in clips})
     missing = sorted(set(unknown) - set(words))

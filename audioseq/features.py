@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
+from audioseq.arguments import is_number, is_whole, require
 from audioseq.arithmetic import (
     LOUDEST,
     Decibel,
@@ -170,22 +171,22 @@ class Spectrogram(Feature):
     precision: Literal["fast", "exact"] = "fast"
 
     def __post_init__(self) -> None:
-        _require(_is_count(self.sr), "sr is a whole number of Hz, such as 16000 (did you pass kHz?)", self.sr)
-        _require(_is_count(self.n_fft) and self.n_fft >= 2, "n_fft is a whole number of samples, 2 or more", self.n_fft)
-        _require(
-            self.win_length is None or (_is_count(self.win_length) and self.win_length <= self.n_fft),
+        require(is_whole(self.sr, 1), "sr is a whole number of Hz, such as 16000 (did you pass kHz?)", self.sr)
+        require(is_whole(self.n_fft, 2), "n_fft is a whole number of samples, 2 or more", self.n_fft)
+        require(
+            self.win_length is None or (is_whole(self.win_length, 1) and self.win_length <= self.n_fft),
             f"win_length is a whole number of samples, at most n_fft={self.n_fft} (did you pass milliseconds?)",
             self.win_length,
         )
-        _require(
-            self.hop_length is None or _is_count(self.hop_length),
+        require(
+            self.hop_length is None or is_whole(self.hop_length, 1),
             "hop_length is a whole number of samples, 1 or more (did you pass seconds?)",
             self.hop_length,
         )
-        _require(isinstance(self.window, str), "window is the name of a SciPy window", self.window)
-        _require(_is_flag(self.center), "center is True or False", self.center)
-        _require(_is_number(self.power) and self.power > 0, "power is above 0: 1 magnitude, 2 power", self.power)
-        _require(self.precision in ("fast", "exact"), 'precision is "fast" or "exact"', self.precision)
+        require(isinstance(self.window, str), "window is the name of a SciPy window", self.window)
+        require(_is_flag(self.center), "center is True or False", self.center)
+        require(is_number(self.power) and self.power > 0, "power is above 0: 1 magnitude, 2 power", self.power)
+        require(self.precision in ("fast", "exact"), 'precision is "fast" or "exact"', self.precision)
 
     @property
     def hop(self) -> int:
@@ -221,15 +222,15 @@ class Mel(Spectrogram):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        _require(_is_count(self.n_mels), "n_mels is a whole number, 1 or more", self.n_mels)
-        _require(_is_flag(self.htk), "htk is True or False", self.htk)
+        require(is_whole(self.n_mels, 1), "n_mels is a whole number, 1 or more", self.n_mels)
+        require(_is_flag(self.htk), "htk is True or False", self.htk)
         top = self.sr / 2 if self.fmax is None else self.fmax
-        _require(
-            _is_number(self.fmin) and _is_number(top) and 0 <= self.fmin < top <= self.sr / 2,
+        require(
+            is_number(self.fmin) and is_number(top) and 0 <= self.fmin < top <= self.sr / 2,
             f"0 <= fmin < fmax <= sr / 2 = {self.sr / 2:g} Hz",
             (self.fmin, self.fmax),
         )
-        _require(self.norm in ("slaney", None), 'norm is "slaney" or None', self.norm)
+        require(self.norm in ("slaney", None), 'norm is "slaney" or None', self.norm)
 
     def frame_steps(self) -> tuple[Step, ...]:
         return (Matmul(mel_filters(self)),)
@@ -255,10 +256,10 @@ class LogMel(Mel):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        _require(_is_number(self.amin) and self.amin > 0, "amin is a power above 0", self.amin)
-        _require(_is_number(self.ref) and self.ref > 0, "ref is a power above 0", self.ref)
-        limit = self.top_db is None or (_is_number(self.top_db) and self.top_db > 0)
-        _require(limit, "top_db is above 0 dB, or None", self.top_db)
+        require(is_number(self.amin) and self.amin > 0, "amin is a power above 0", self.amin)
+        require(is_number(self.ref) and self.ref > 0, "ref is a power above 0", self.ref)
+        limit = self.top_db is None or (is_number(self.top_db) and self.top_db > 0)
+        require(limit, "top_db is above 0 dB, or None", self.top_db)
 
     def frame_steps(self) -> tuple[Step, ...]:
         return (*super().frame_steps(), Decibel(self.amin, self.ref))
@@ -283,12 +284,12 @@ class MFCC(LogMel):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        _require(
-            _is_count(self.n_mfcc) and self.n_mfcc <= self.n_mels,
+        require(
+            is_whole(self.n_mfcc, 1) and self.n_mfcc <= self.n_mels,
             f"n_mfcc is a whole number from 1 to n_mels={self.n_mels}",
             self.n_mfcc,
         )
-        _require(_is_number(self.lifter) and self.lifter >= 0, "lifter is 0 or above", self.lifter)
+        require(is_number(self.lifter) and self.lifter >= 0, "lifter is 0 or above", self.lifter)
 
     def frame_steps(self) -> tuple[Step, ...]:
         return super().frame_steps() + (() if self.top_db is not None else (Matmul(dct_matrix(self)),))
@@ -314,12 +315,12 @@ class Delta(Feature):
     order: int | tuple[int, ...] = 1
 
     def __post_init__(self) -> None:
-        odd = _is_count(self.win_length) and self.win_length >= 3 and self.win_length % 2 == 1
-        _require(odd, "win_length is an odd number of frames, 3 or more", self.win_length)
+        odd = is_whole(self.win_length, 3) and self.win_length % 2 == 1
+        require(odd, "win_length is an odd number of frames, 3 or more", self.win_length)
         orders = self.order if isinstance(self.order, tuple) else (self.order,)
-        fits = bool(orders) and all(k == 0 or (_is_count(k) and k < self.win_length) for k in orders)
+        fits = bool(orders) and all(k == 0 or (is_whole(k, 1) and k < self.win_length) for k in orders)
         rule = f"order is from 1 to win_length - 1 = {self.win_length - 1}, or a tuple of such without repeats"
-        _require(fits and orders != (0,) and len(set(orders)) == len(orders), rule, self.order)
+        require(fits and orders != (0,) and len(set(orders)) == len(orders), rule, self.order)
 
     def clip_steps(self) -> tuple[Step, ...]:
         return (Derivative(self.win_length, self.order if isinstance(self.order, tuple) else (self.order,)),)
@@ -349,8 +350,8 @@ class PCEN(Feature):
     def __post_init__(self) -> None:
         for name in ("bias", "power", "time_constant", "eps", "scale"):
             value = getattr(self, name)
-            _require(_is_number(value) and value > 0, f"{name} is above 0", value)
-        _require(_is_number(self.gain) and self.gain >= 0, "gain is 0 or above", self.gain)
+            require(is_number(value) and value > 0, f"{name} is above 0", value)
+        require(is_number(self.gain) and self.gain >= 0, "gain is 0 or above", self.gain)
 
     def clip_steps(self) -> tuple[Step, ...]:
         return (GainControl(self),)
@@ -436,18 +437,5 @@ def check_level(y: np.ndarray) -> None:
     raise ValueError(f"Samples are within ±{LOUDEST:g}, where full scale is 1. Received: {np.abs(y).max():g}")
 
 
-def _is_count(value: Any) -> bool:
-    return isinstance(value, (int, np.integer)) and not isinstance(value, bool) and bool(value >= 1)
-
-
-def _is_number(value: Any) -> bool:
-    return isinstance(value, (int, float, np.number)) and not isinstance(value, bool) and bool(np.isfinite(value))
-
-
 def _is_flag(value: Any) -> bool:
     return isinstance(value, (bool, np.bool_))
-
-
-def _require(holds: bool, rule: str, received: Any) -> None:
-    if not holds:
-        raise ValueError(f"{rule}. Received: {received!r}")

@@ -17,8 +17,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from audioseq import beats
+from audioseq.arguments import ArgumentError, is_count, is_whole, require
 from audioseq.constraints import MOST_VOICES, constraints_of, pitch_mask
-from audioseq.grids import MOST_STEPS, ArgumentError, Tokenizer, require
+from audioseq.grids import MOST_STEPS, Tokenizer
 from audioseq.sampling import CHUNK, Job
 from audioseq.scores import Score, as_pretty_midi, as_score
 from audioseq.tokens import BeatTokenizer
@@ -68,13 +69,13 @@ class Options:
 
     def __post_init__(self) -> None:
         require(self.bars is None or self.seconds is None, "bars or seconds, not both", (self.bars, self.seconds))
-        require(self.bars is None or (_whole(self.bars) and self.bars >= 1), "bars is a whole number from 1", self.bars)
+        require(self.bars is None or is_whole(self.bars, 1), "bars is a whole number from 1", self.bars)
         rule = "seconds is a number above 0"
         require(self.seconds is None or (math.isfinite(self.seconds) and self.seconds > 0), rule, self.seconds)
         rule = "temperature is a number, 0 (the likeliest token each time) or above; 1 is the model as it is"
         require(math.isfinite(self.temperature) and self.temperature >= 0, rule, self.temperature)
         rule = "top_k is a whole number from 1, or None"
-        require(self.top_k is None or (_whole(self.top_k) and self.top_k >= 1), rule, self.top_k)
+        require(self.top_k is None or is_whole(self.top_k, 1), rule, self.top_k)
         require(0 < self.top_p <= 1, "top_p is a probability above 0", self.top_p)
         require(0 <= self.min_p <= 1, "min_p is from 0 to 1", self.min_p)
         require(self.tempo is None or 4 <= self.tempo <= 1000, "tempo is 4 to 1000 quarter notes a minute", self.tempo)
@@ -113,7 +114,7 @@ def plan(model: SequenceGenerator, prompt: Score | pretty_midi.PrettyMIDI | None
     Raises:
         ValueError: the prompt, the options and the model do not fit each other.
     """
-    require(_whole(seed) and seed >= 0, "seed is a whole number, 0 or above", seed)
+    require(is_whole(seed, 0), "seed is a whole number, 0 or above", seed)
     tokenizer, limits = model.tokenizer, constraints_of(model.tokenizer)
     score = None if prompt is None else as_score(prompt)
     tempo = options.tempo or (_tempo_of(score) if score else model.tempo)
@@ -156,7 +157,7 @@ def write_pieces(
     changes: dict[str, Any],
 ) -> list[pretty_midi.PrettyMIDI]:
     """See `SequenceGenerator.generate_batch`."""
-    require(_whole(count) and count >= 1, "count is a whole number, 1 or more", count)
+    require(is_whole(count, 1), "count is a whole number, 1 or more", count)
     options = dataclasses.replace(options or Options(), **changes)
     plans = [plan(model, prompt, options, seed + i) for i in range(count)]
     drawn = model.sampler.draw([one.job for one in plans])
@@ -240,13 +241,5 @@ def _meter_of(score: Score) -> tuple[int, int]:
 
 def _is_meter(meter: Any) -> bool:
     return (
-        isinstance(meter, tuple)
-        and len(meter) == 2
-        and all(map(_whole, meter))
-        and 1 <= meter[0] <= 64
-        and meter[1] in (1, 2, 4, 8, 16, 32)
+        isinstance(meter, tuple) and len(meter) == 2 and is_count(meter[0], 1, 64) and meter[1] in (1, 2, 4, 8, 16, 32)
     )
-
-
-def _whole(value: Any) -> bool:
-    return isinstance(value, (int, np.integer)) and not isinstance(value, bool)

@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Any
 
 import keras
 
+from audioseq.arguments import require
 from audioseq.constraints import constraints_of
-from audioseq.grids import Tokenizer, require
+from audioseq.grids import Tokenizer
 from audioseq.models import TokenNetwork
 from audioseq.saving import WholeModel, full_precision
 from audioseq.tokens import tokenizer_from_dict

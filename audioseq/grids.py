@@ -15,12 +15,13 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from audioseq.arguments import is_count, require
 from audioseq.scores import MOST_TICKS, Instrument, Score, as_pretty_midi, notes_of
 
 if TYPE_CHECKING:
     import pretty_midi
 
-__all__ = ["BOS", "EOS", "PAD", "GridNotes", "Tokenizer", "in_one_voice", "on_grid", "require", "score_on_grid"]
+__all__ = ["BOS", "EOS", "PAD", "GridNotes", "Tokenizer", "in_one_voice", "on_grid", "score_on_grid"]
 
 SPECIAL = ("pad", "bos", "eos")
 PAD, BOS, EOS = range(3)
@@ -173,19 +174,6 @@ class Table:
             value += range(len(own))
         self.names = tuple(names)
         self.kind, self.value = np.array(kind, np.int32), np.array(value, np.int32)
-
-
-class ArgumentError(ValueError):
-    """An argument outside its domain."""
-
-
-def require(holds: bool, rule: str, value: Any) -> None:
-    if not holds:
-        raise ArgumentError(f"{rule}. Received: {value!r}")
-
-
-def is_count(value: Any, low: int, high: int) -> bool:
-    return isinstance(value, int) and not isinstance(value, bool) and low <= value <= high
 
 
 def check_range(low: Any, high: Any) -> None:

@@ -10,8 +10,9 @@ from typing import Any
 import keras
 import numpy as np
 
+from audioseq.arguments import require
 from audioseq.generator import SequenceGenerator
-from audioseq.grids import PAD, require
+from audioseq.grids import PAD
 from audioseq.scores import Score
 from audioseq.tokens import BeatTokenizer
 from audioseq.tunes import TokenSet

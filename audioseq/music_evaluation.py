@@ -8,10 +8,10 @@ from typing import Any
 
 import numpy as np
 
+from audioseq.arguments import is_count, require
 from audioseq.copies import Copy, CopyIndex, Leakage, shared_grams
 from audioseq.generation import Options, plan
 from audioseq.generator import SequenceGenerator
-from audioseq.grids import is_count, require
 from audioseq.likelihood import TokenLikelihood, piece_nats, require_fit, score_of, token_likelihood
 from audioseq.scores import Score
 from audioseq.statistics import Comparison, compare

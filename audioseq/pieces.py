@@ -18,8 +18,9 @@ from typing import Literal
 import numpy as np
 
 from audioseq import smf
+from audioseq.arguments import require
 from audioseq.files import atomic_path, write_text
-from audioseq.grids import Tokenizer, require
+from audioseq.grids import Tokenizer
 from audioseq.midi import find_midi
 from audioseq.reading import score_of
 from audioseq.smf import Limits, MidiError

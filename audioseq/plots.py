@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from audioseq.arguments import require
 from audioseq.files import atomic_path
-from audioseq.grids import require
 from audioseq.scores import Score, as_score
 
 if TYPE_CHECKING:

@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from audioseq.grids import DECODED_VELOCITY, grid_notes, is_count, on_grid, require, score_on_grid
+from audioseq.arguments import is_count, require
+from audioseq.grids import DECODED_VELOCITY, grid_notes, on_grid, score_on_grid
 from audioseq.scores import Instrument, Score, as_pretty_midi, as_score
 
 if TYPE_CHECKING:

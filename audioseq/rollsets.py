@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from audioseq.grids import is_count, require
+from audioseq.arguments import is_count, require
 from audioseq.splits import DatasetError
 
 __all__ = ["PolyphonicMusic", "RollBatch", "RollSet", "read_polyphony"]

@@ -20,7 +20,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from audioseq.grids import MOST_STEPS, is_count, require
+from audioseq.arguments import is_count, require
+from audioseq.grids import MOST_STEPS
 from audioseq.scores import Score, as_score
 
 if TYPE_CHECKING:

@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from audioseq import audio
-from audioseq.grids import is_count, require
+from audioseq.arguments import is_count, require
 from audioseq.scores import Score, as_pretty_midi, as_score
 from audioseq.timbres import Drum, Struck, Sustained, drum_of, timbre_of
 

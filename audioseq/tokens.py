@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from audioseq.arguments import is_count, require
 from audioseq.beats import BeatTokenizer
 from audioseq.grids import (
     DECODED_VELOCITY,
@@ -19,9 +20,7 @@ from audioseq.grids import (
     Tokenizer,
     check_range,
     grid_notes,
-    is_count,
     on_grid,
-    require,
     score_on_grid,
     velocity_bin,
     velocity_of,

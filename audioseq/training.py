@@ -25,6 +25,7 @@ import keras
 import numpy as np
 from keras import ops
 
+from audioseq.arguments import is_number, is_whole, require
 from audioseq.files import atomic_path, write_text
 from audioseq.trainees import Trainee
 
@@ -68,25 +69,17 @@ class Settings:
     seed: int = 0
 
     def __post_init__(self) -> None:
-        for name, least in (("epochs", 1), ("batch_size", 1), ("patience", 1), ("seed", 0)):
+        for name, least in (("epochs", 1), ("batch_size", 1), ("seed", 0)):
             value = getattr(self, name)
-            whole = isinstance(value, (int, np.integer)) and value >= least
-            _require(
-                whole or (name == "patience" and value is None), f"{name} is a whole number from {least} on", value
-            )
-        for name, most in (("learning_rate", math.inf), ("clip_norm", math.inf), ("ema", 1.0)):
-            value = getattr(self, name)
-            fits = isinstance(value, (int, float, np.floating)) and 0 < value <= most and math.isfinite(value)
-            _require(fits or (name != "learning_rate" and value is None), f"{name} is above 0, at most {most}", value)
-        for name, most in (("warmup", 1.0), ("weight_decay", math.inf)):
-            value = getattr(self, name)
-            fits = isinstance(value, (int, float, np.floating)) and 0 <= value < most
-            _require(fits, f"{name} is 0 or above, below {most}", value)
-
-
-def _require(holds: Any, rule: str, received: Any) -> None:
-    if not holds:
-        raise ValueError(f"{rule}. Received: {received!r}")
+            require(is_whole(value, least), f"{name} is a whole number, {least} or above", value)
+        rate, warmup, decay = self.learning_rate, self.warmup, self.weight_decay
+        require(is_number(rate) and rate > 0, "learning_rate is above 0", rate)
+        require(is_number(warmup) and 0 <= warmup < 1, "warmup is a share, from 0 to below 1", warmup)
+        require(is_number(decay) and decay >= 0, "weight_decay is 0 or above", decay)
+        norm, ema, patience = self.clip_norm, self.ema, self.patience
+        require(norm is None or (is_number(norm) and norm > 0), "clip_norm is above 0, or None", norm)
+        require(ema is None or (is_number(ema) and 0 < ema <= 1), "ema is a share, above 0 to 1, or None", ema)
+        require(patience is None or is_whole(patience, 1), "patience is a whole number, 1 or above, or None", patience)
 
 
 @dataclass(frozen=True)

@@ -17,8 +17,9 @@ from typing import Literal
 
 import numpy as np
 
+from audioseq.arguments import is_count, require
 from audioseq.beats import BeatTokenizer
-from audioseq.grids import BOS, EOS, MOST_STEPS, PAD, Tokenizer, is_count, require
+from audioseq.grids import BOS, EOS, MOST_STEPS, PAD, Tokenizer
 from audioseq.midi import MidiError, find_midi, read_score
 from audioseq.pieces import FileLine, Pieces, encode_folder
 from audioseq.splits import SPLITS, DatasetError, FolderSplit, GroupSplit, Split, file_itself

@@ -184,7 +184,7 @@ def test_folders_that_nothing_can_be_made_of(tmp_path):
 def test_bad_arguments(songs, options, message):
     with pytest.raises(ValueError, match=message) as caught:
         midi_folder(songs, BEATS, **options)
-    assert type(caught.value).__module__ == "audioseq.grids"  # which a command prints as one line
+    assert type(caught.value).__module__ == "audioseq.arguments"  # which a command prints as one line
 
 
 def test_a_whole_folder_is_all_of_it(songs):

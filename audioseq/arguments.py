@@ -1,0 +1,35 @@
+"""What an argument may be, and the words that say so."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+
+__all__ = ["ArgumentError", "is_count", "is_number", "is_whole", "require"]
+
+
+class ArgumentError(ValueError):
+    """An argument outside its domain."""
+
+
+def is_number(value: Any) -> bool:
+    """Whether it is a real number, neither infinite nor NaN, nor True or False."""
+    return isinstance(value, (int, float, np.number)) and not isinstance(value, bool) and math.isfinite(value)
+
+
+def is_whole(value: Any, least: int) -> bool:
+    """Whether it is a whole number, `least` or above."""
+    return isinstance(value, (int, np.integer)) and not isinstance(value, bool) and bool(value >= least)
+
+
+def is_count(value: Any, low: int, high: int) -> bool:
+    """Whether it is a whole number from `low` to `high`."""
+    return is_whole(value, low) and bool(value <= high)
+
+
+def require(holds: bool, rule: str, received: Any) -> None:
+    """Raise ArgumentError with the rule that does not hold, and what was received."""
+    if not holds:
+        raise ArgumentError(f"{rule}. Received: {received!r}")
