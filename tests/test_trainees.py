@@ -98,5 +98,5 @@ def test_another_run_is_not_gone_on_with(data, tmp_path):
 def test_too_few_windows_for_a_batch(data, tmp_path):
     windows = len(data.training.windows())
     assert windows > len(data.training)
-    with pytest.raises(training.TrainingError, match=rf"the training examples do not fill one batch of {windows + 1}$"):
+    with pytest.raises(training.TrainingError, match=f"do not fill one batch: batch_size is {windows + 1},"):
         training.fit(build(data), data.training, data.validation, short(batch_size=windows + 1), out=tmp_path)
