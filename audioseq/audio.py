@@ -1,4 +1,4 @@
-"""Audio files: reading, block-wise reading, writing and finding them.
+"""Audio files: reading, block-wise reading, resampling and finding them; `save` comes from `audioseq.encoding`.
 
 A file becomes float32 samples, one channel, full scale at ±1: channels are averaged, and another rate is
 reached with soxr's "HQ" quality, librosa's default. libsndfile decodes: WAV, FLAC, Ogg, MP3, AIFF, others.
@@ -11,7 +11,6 @@ A file's header is never trusted, see `audioseq.decoding`: a length that it anno
 
 from __future__ import annotations
 
-import io
 import math
 import numbers
 import os
@@ -21,46 +20,27 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import soundfile
 import soxr
 
+from audioseq.arguments import is_whole
 from audioseq.arithmetic import LOUDEST
 from audioseq.decoding import (
-    MAX_SR,
-    MIN_SR,
     UNKNOWN_FRAMES,
     AudioError,
+    check_sr,
     length_of,
     mono_blocks,
     open_sound,
     read_size,
-    reason_of,
     skip,
 )
-from audioseq.files import atomic_path, find_files
+from audioseq.encoding import FORMATS, WRITERS, save
+from audioseq.files import find_files
 
 __all__ = ["AudioError", "AudioInfo", "find_audio", "fit_length", "info", "load", "resample", "save", "stream"]
 
 MAX_BYTES = 2**30  # of decoded float32 samples: 93 minutes of mono at 48 kHz
-WRITE_FRAMES = 2**14  # handed five minutes at once, libsndfile's Vorbis encoder crashes the process
 
-FORMATS = soundfile.available_formats()
-# suffix: (libsndfile's format, subtype when none is given)
-WRITERS = {
-    ".wav": ("WAV", "PCM_16"),
-    ".flac": ("FLAC", "PCM_16"),
-    ".ogg": ("OGG", "VORBIS"),
-    ".oga": ("OGG", "VORBIS"),
-    ".opus": ("OGG", "OPUS"),
-    ".mp3": ("MP3", "MPEG_LAYER_III"),
-    ".aif": ("AIFF", "PCM_16"),
-    ".aiff": ("AIFF", "PCM_16"),
-    ".au": ("AU", "PCM_16"),
-    ".caf": ("CAF", "PCM_16"),
-    ".rf64": ("RF64", "PCM_16"),
-    ".w64": ("W64", "PCM_16"),
-}
-WRITERS = {suffix: writer for suffix, writer in WRITERS.items() if writer[0] in FORMATS}
 NO_AUDIO_SUFFIX = {"RAW", "MAT4", "MAT5"}  # without a header, or mostly not sound
 OTHER_SUFFIXES = {
     "AIFF": ".aifc",
@@ -75,7 +55,6 @@ AUDIO_SUFFIXES = frozenset(
     | {suffix for name, suffix in OTHER_SUFFIXES.items() if name in FORMATS}
     | set(WRITERS)
 )
-INTEGER_BITS = {"PCM_S8": 8, "PCM_U8": 8, "PCM_16": 16, "PCM_24": 24, "PCM_32": 32}
 
 
 @dataclass(frozen=True)
@@ -156,7 +135,7 @@ def load(
             beyond 1e12, or ends before `offset`.
         ValueError: An argument is outside its domain.
     """
-    _check_sr(sr)
+    check_sr(sr)
     _check_count("max_bytes", max_bytes, "in bytes")
     _check_seconds("offset", offset, positive=False)
     if duration is not None:
@@ -212,7 +191,7 @@ def stream(
             reading reaches it; until then the blocks before it were good.
         ValueError: An argument is outside its domain.
     """
-    _check_sr(sr)
+    check_sr(sr)
     _check_count("max_bytes", max_bytes, "in bytes")
     _check_seconds("block", block, positive=True)
     with open_sound(path) as file:
@@ -226,58 +205,6 @@ def stream(
     if size < 1:
         raise ValueError(f"block must be at least one sample, {1 / wished:g} s. Received: {block!r}")
     return _stream(path, wished, block, size)
-
-
-def save(
-    path: str | os.PathLike[str],
-    y: np.ndarray,
-    sr: int,
-    *,
-    subtype: str | None = None,
-) -> None:
-    """Write samples to an audio file, whole or not at all.
-
-    The format follows the suffix: `.wav`, `.flac`, `.ogg` (Vorbis), `.opus`, `.mp3`, `.aiff`, `.au`, `.caf`,
-    `.rf64`, `.w64`. Integer samples are rounded to the nearest step, so that what `load` read from a 16-bit
-    file is written back with the same bits.
-
-    Args:
-        path: Where to write; missing folders are made.
-        y: Floating-point samples of shape (samples,), finite, within [-1, 1] unless `subtype` is "FLOAT" or
-            "DOUBLE".
-        sr: Sample rate in Hz, 1,000 to 768,000. MP3 and Opus know only some rates.
-        subtype: Encoding by libsndfile's name, such as "PCM_24" or "FLOAT"; None takes the format's usual
-            one, "PCM_16" where the format has it.
-
-    Raises:
-        ValueError: `y`, `sr`, the suffix or the subtype is not as said above.
-        OSError: The disk is full or the place cannot be written. The old file stays as it was.
-    """
-    suffix = Path(path).suffix.lower()
-    if suffix not in WRITERS:
-        raise ValueError(f"path must end in one of {', '.join(WRITERS)}. Received: {os.fsdecode(path)!r}")
-    container, usual = WRITERS[suffix]
-    subtype = usual if subtype is None else subtype.upper()
-    choices = soundfile.available_subtypes(container)
-    if subtype not in choices:
-        raise ValueError(f"subtype for {suffix} must be one of {', '.join(choices)}. Received: {subtype!r}")
-    if sr is None:
-        raise ValueError("sr must be given, in Hz. Received: None")
-    _check_sr(sr)
-    y = np.asarray(y)
-    _check_samples(y, sr, subtype)
-
-    # Encoded in memory first: when the disk fills up while libsndfile closes a FLAC, Ogg or MP3, the file is
-    # cut short and no error comes; Python's own write raises one.
-    encoded = io.BytesIO()
-    try:
-        with soundfile.SoundFile(encoded, "w", int(sr), 1, subtype, format=container) as file:
-            for start in range(0, len(y), WRITE_FRAMES):
-                file.write(_to_steps(y[start : start + WRITE_FRAMES].astype(np.float64), subtype))
-    except soundfile.SoundFileRuntimeError as error:
-        raise ValueError(f"{suffix} could not be encoded: {reason_of(error)}. Received: sr={sr!r}") from error
-    with atomic_path(path) as temporary:
-        temporary.write_bytes(encoded.getbuffer())
 
 
 def find_audio(folder: str | os.PathLike[str], *, recursive: bool = True) -> list[Path]:
@@ -320,8 +247,8 @@ def resample(y: np.ndarray, sr: int, wished: int) -> np.ndarray:
         ValueError: An argument is outside its domain.
     """
     y = np.asarray(y)
-    _check_sr(sr)
-    _check_sr(wished)
+    check_sr(sr)
+    check_sr(wished)
     if y.dtype.kind != "f" or y.ndim != 1 or not len(y):
         raise ValueError(f"y must be finite floats of shape (samples,). Received: dtype {y.dtype}, shape {y.shape}")
     if not np.abs(y).max() <= LOUDEST:
@@ -404,15 +331,6 @@ def _to_frames(seconds: float, rate: int) -> int:
     return round(min(seconds * rate, UNKNOWN_FRAMES))
 
 
-def _to_steps(y: np.ndarray, subtype: str) -> np.ndarray:
-    """Round to the steps of an integer format, in the upper bits of int32; libsndfile would round down."""
-    bits = INTEGER_BITS.get(subtype)
-    if bits is None:
-        return y
-    half = 2 ** (bits - 1)
-    return np.rint(y * half).clip(-half, half - 1).astype(np.int32) << (32 - bits)
-
-
 def _check_size(
     path: str | os.PathLike[str], frames: int, channels: int, rate: int, wished: int, max_bytes: int
 ) -> None:
@@ -426,40 +344,6 @@ def _check_size(
         )
 
 
-def _check_samples(y: np.ndarray, sr: int, subtype: str) -> None:
-    if y.ndim != 1:
-        raise ValueError(f"y must have shape (samples,); average its channels first. Received: shape {y.shape}")
-    if not len(y):
-        raise ValueError("y must hold at least one sample. Received: shape (0,)")
-    if not np.issubdtype(y.dtype, np.floating):
-        raise ValueError(
-            f"y must be floating point within [-1, 1] (did you pass 16-bit integers? divide by 32768). "
-            f"Received: {y.dtype}"
-        )
-    with np.errstate(over="ignore"):
-        wrong = ~np.isfinite(y.astype(np.float32, copy=False))
-    if wrong.any():
-        raise ValueError(
-            f"y must be finite in float32. Received: {np.count_nonzero(wrong)} samples that are not, "
-            f"the first at {np.argmax(wrong) / sr:.6f} s"
-        )
-    peak = int(np.argmax(np.abs(y)))
-    if abs(y[peak]) > 1 and subtype not in ("FLOAT", "DOUBLE"):
-        raise ValueError(
-            f"y must lie within [-1, 1] for {subtype}, which would clip it: scale it down, or write a .wav "
-            f"with subtype='FLOAT'. Received: {float(y[peak]):g} at {peak / sr:.6f} s"
-        )
-
-
-def _check_sr(sr: Any) -> None:
-    if sr is None:
-        return
-    if not _is_int(sr) or not MIN_SR <= sr <= MAX_SR:
-        small = isinstance(sr, int | float) and 0 < sr < MIN_SR
-        hint = " (did you pass kHz?)" if small else ""
-        raise ValueError(f"sr must be an int within {MIN_SR} to {MAX_SR}, in Hz{hint}. Received: {sr!r}")
-
-
 def _check_seconds(name: str, value: Any, *, positive: bool) -> None:
     seconds = float(value) if isinstance(value, numbers.Real) and not isinstance(value, bool) else math.nan
     if not math.isfinite(seconds) or seconds < 0 or (positive and seconds == 0):
@@ -468,9 +352,5 @@ def _check_seconds(name: str, value: Any, *, positive: bool) -> None:
 
 
 def _check_count(name: str, value: Any, unit: str) -> None:
-    if not _is_int(value) or value < 1:
+    if not is_whole(value, 1):
         raise ValueError(f"{name} must be a positive int, {unit}. Received: {value!r}")
-
-
-def _is_int(value: Any) -> bool:
-    return isinstance(value, numbers.Integral) and not isinstance(value, bool)

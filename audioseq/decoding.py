@@ -10,14 +10,16 @@ import os
 import stat
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
 
 import numpy as np
 import soundfile
 
+from audioseq.arguments import is_count
 from audioseq.arithmetic import LOUDEST
 from audioseq.files import FileError
 
-__all__ = ["AudioError", "length_of", "mono_blocks", "open_sound", "read_size", "reason_of", "skip"]
+__all__ = ["AudioError", "check_sr", "length_of", "mono_blocks", "open_sound", "read_size", "reason_of", "skip"]
 
 MIN_SR = 1_000  # Hz; a lower rate in a header is damage, in an argument it is kHz
 MAX_SR = 768_000  # Hz; the highest rate that converters are sold with
@@ -39,6 +41,16 @@ class _ForwardFile(soundfile.SoundFile):
 
     def seekable(self) -> bool:
         return False
+
+
+def check_sr(sr: Any) -> None:
+    """Raise ValueError for a rate that is wished for and is none; None is the file's own."""
+    if sr is None:
+        return
+    if not is_count(sr, MIN_SR, MAX_SR):
+        small = isinstance(sr, int | float) and 0 < sr < MIN_SR
+        hint = " (did you pass kHz?)" if small else ""
+        raise ValueError(f"sr must be an int within {MIN_SR} to {MAX_SR}, in Hz{hint}. Received: {sr!r}")
 
 
 @contextmanager

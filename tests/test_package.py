@@ -16,7 +16,7 @@ FLOORS = {
     "files": 0, "audio": 0, "arithmetic": 0, "blocks": 0, "features": 0, "corpora": 0, "splits": 0, "microphone": 0,
     "smf": 0, "scores": 0, "reading": 0, "midi": 0, "grids": 0, "beats": 0, "tokens": 0, "rolls": 0, "pieces": 0,
     "constraints": 0, "statistics": 0, "copies": 0,
-    "decoding": 0, "chorales": 0, "timbres": 0, "synthesis": 0,
+    "decoding": 0, "encoding": 0, "chorales": 0, "timbres": 0, "synthesis": 0,
     "layers": 1, "augment": 1, "models": 1, "saving": 1, "classifier": 1, "tasks": 1, "datasets": 1,
     "generator": 1, "tunes": 1, "rollsets": 1,
     "likelihood": 2, "polyphony": 2, "trainees": 2, "training": 2, "evaluation": 2, "runs": 2, "plots": 2,
@@ -26,7 +26,8 @@ FLOORS = {
 }  # fmt: skip
 # within a floor, who builds on whom
 BESIDE = {
-    ("audio", "files"), ("audio", "decoding"), ("audio", "arithmetic"),
+    ("audio", "files"), ("audio", "decoding"), ("audio", "arithmetic"), ("audio", "encoding"),
+    ("encoding", "files"), ("encoding", "decoding"),
     ("decoding", "files"), ("decoding", "arithmetic"), ("features", "arithmetic"),
     ("blocks", "arithmetic"), ("blocks", "features"),
     ("smf", "files"), ("reading", "smf"), ("reading", "scores"),
@@ -39,7 +40,7 @@ BESIDE = {
     ("synthesis", "audio"), ("synthesis", "scores"), ("synthesis", "timbres"),
     ("statistics", "grids"), ("statistics", "scores"), ("copies", "grids"), ("copies", "midi"), ("copies", "reading"),
     ("copies", "rolls"), ("copies", "scores"), ("copies", "smf"),
-    ("classifier", "layers"), ("classifier", "saving"), ("training", "trainees"),
+    ("classifier", "layers"), ("classifier", "saving"), ("training", "runs"), ("training", "trainees"),
     ("constraints", "beats"), ("constraints", "grids"), ("constraints", "tokens"), ("generator", "saving"),
     ("generator", "models"), ("generation", "sampling"), ("trainees", "likelihood"), ("trainees", "polyphony"),
     ("music_evaluation", "generation"), ("music_evaluation", "likelihood"),
