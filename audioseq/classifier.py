@@ -12,6 +12,7 @@ import keras
 import numpy as np
 from keras import layers
 
+from audioseq.arguments import is_number, require
 from audioseq.features import Feature
 from audioseq.layers import FeatureLayer
 from audioseq.saving import WholeModel, full_precision
@@ -70,14 +71,11 @@ class SequenceClassifier(WholeModel):
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
-        if not isinstance(feature, Feature):
-            raise ValueError(f"feature is a description such as LogMel(). Received: {feature!r}")
-        if not isinstance(network, keras.Model):
-            raise ValueError(f"network is a keras.Model. Received: {network!r}")
-        if isinstance(class_names, str) or len(set(class_names)) != len(class_names):
-            raise ValueError(f"class_names is a name for each class, each another. Received: {class_names!r}")
-        if not 0 < duration < float("inf"):
-            raise ValueError(f"duration is seconds above 0. Received: {duration!r}")
+        require(isinstance(feature, Feature), "feature is a description such as LogMel()", feature)
+        require(isinstance(network, keras.Model), "network is a keras.Model", network)
+        distinct = not isinstance(class_names, str) and len(set(class_names)) == len(class_names)
+        require(distinct, "class_names is a name for each class, each another", class_names)
+        require(is_number(duration) and duration > 0, "duration is seconds above 0", duration)
         if (mean is None) != (variance is None):
             raise ValueError("mean and variance go together. Received one of them")
         self.feature = feature

@@ -286,9 +286,8 @@ def word_folder(
 
 def find_clips(folder: Path) -> list[Clip]:
     if not folder.is_dir():
-        raise DatasetError(
-            f"{folder}: is a file, not a folder" if folder.exists() else f"{folder}: there is no such folder"
-        )
+        reason = "is a file, not a folder" if folder.exists() else "there is no such folder"
+        raise DatasetError(f"{folder}: {reason}")
     clips = []
     for path in audio.find_audio(folder):
         name = path.relative_to(folder).as_posix()

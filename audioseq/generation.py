@@ -241,5 +241,9 @@ def _meter_of(score: Score) -> tuple[int, int]:
 
 def _is_meter(meter: Any) -> bool:
     return (
-        isinstance(meter, tuple) and len(meter) == 2 and is_count(meter[0], 1, 64) and meter[1] in (1, 2, 4, 8, 16, 32)
+        isinstance(meter, tuple)
+        and len(meter) == 2
+        and is_count(meter[0], 1, 64)
+        and is_whole(meter[1], 1)
+        and meter[1] in (1, 2, 4, 8, 16, 32)
     )

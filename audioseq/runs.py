@@ -25,10 +25,11 @@ if TYPE_CHECKING:
 __all__ = ["RunError", "model_card", "music_card", "open_run", "versions", "write_skipped"]
 
 RUN = "run.json"
+CHECKPOINT, HISTORY = "checkpoint.npz", "history.csv"
 # what a training leaves beside it, and an earlier one's must not be taken for a later one's
 LEFT = (
-    "checkpoint.npz",
-    "history.csv",
+    CHECKPOINT,
+    HISTORY,
     "skipped.jsonl",
     "model.keras",
     "MODEL_CARD.md",
@@ -78,7 +79,7 @@ def open_run(
     elif earlier is None and out.is_dir() and any(out.iterdir()):
         raise RunError(f"{out}: is not empty, and holds no run of ours")
     elif earlier is not None:
-        learnt = earlier["state"] != "training" or (out / LEFT[0]).exists()
+        learnt = earlier["state"] != "training" or (out / CHECKPOINT).exists()
         if learnt and not overwrite:
             raise RunError(f"{out}: holds an earlier run. Go on with it by --resume, or replace it by --overwrite")
         for name in LEFT:

@@ -61,7 +61,8 @@ def load_model(path: str | os.PathLike[str], kind: type[WholeModel] | None = Non
     """
     path = Path(path)
     if not path.is_file():
-        raise ModelError(f"{path}: is a folder, not a file" if path.is_dir() else f"{path}: there is no such file")
+        reason = "is a folder, not a file" if path.is_dir() else "there is no such file"
+        raise ModelError(f"{path}: {reason}")
     if path.suffix != ".keras":
         raise ModelError(f"{path}: the name of a model ends in .keras")
     try:

@@ -17,6 +17,8 @@ from typing import Protocol
 
 import numpy as np
 
+from audioseq.arguments import require
+
 __all__ = [
     "DatasetError",
     "FolderSplit",
@@ -98,9 +100,8 @@ class HashSplit:
     testing: float = 10.0
 
     def __post_init__(self) -> None:
-        if not (self.validation >= 0 and self.testing >= 0 and self.validation + self.testing <= 100):
-            both = (self.validation, self.testing)
-            raise ValueError(f"validation and testing are percentages, together 100 at most. Received: {both!r}")
+        fits = self.validation >= 0 and self.testing >= 0 and self.validation + self.testing <= 100
+        require(fits, "validation and testing are percentages, together 100 at most", (self.validation, self.testing))
 
     def assign(self, folder: Path, names: Sequence[str]) -> list[str]:
         return [self.of(speaker_of(name)) for name in names]
@@ -133,8 +134,8 @@ class GroupSplit:
     def __post_init__(self) -> None:
         for name in ("validation", "testing"):
             value = getattr(self, name)
-            if isinstance(value, str) or (isinstance(value, (int, float)) and not 0 <= value < 1):
-                raise ValueError(f"{name} is a list of groups, or a share from 0 to below 1. Received: {value!r}")
+            fits = 0 <= value < 1 if isinstance(value, (int, float)) else not isinstance(value, str)
+            require(fits, f"{name} is a list of groups, or a share from 0 to below 1", value)
 
     def assign(self, folder: Path, names: Sequence[str]) -> list[str]:
         groups = [self.group_by(name) for name in names]

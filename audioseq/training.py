@@ -27,12 +27,10 @@ from keras import ops
 
 from audioseq.arguments import is_number, is_whole, require
 from audioseq.files import atomic_path, write_text
+from audioseq.runs import CHECKPOINT, HISTORY
 from audioseq.trainees import Trainee
 
 __all__ = ["Fitted", "Settings", "TrainingError", "device_scope", "fit", "steps_of"]
-
-CHECKPOINT = "checkpoint.npz"
-HISTORY = "history.csv"
 
 
 class TrainingError(RuntimeError):

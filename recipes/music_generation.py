@@ -101,7 +101,7 @@ def train(config: Config, out: Path, *, resume: bool, overwrite: bool, pieces: i
     training.steps_of(trained, data.training, how)  # what cannot be trained must not cost an earlier run
     runs.open_run(out, settings, resume=resume, overwrite=overwrite)
     runs.write_skipped(out / "skipped.jsonl", [Skipped(line.name, line.skipped or "") for line in data.skipped])
-    begun = resume and (out / training.CHECKPOINT).is_file()  # else it was killed in its first epoch
+    begun = resume and (out / runs.CHECKPOINT).is_file()  # else it was killed in its first epoch
     verbose = 1 if sys.stdout.isatty() else 2
     fitted = training.fit(trained, data.training, data.validation, how, out=out, resume=begun, verbose=verbose)
     if fitted.best_epoch < 0:

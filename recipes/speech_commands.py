@@ -120,7 +120,7 @@ def train(config: Config, out: Path, *, resume: bool, overwrite: bool, strict: b
     training.steps_of(trained, clips, how)  # what cannot be trained must not cost an earlier run
     runs.open_run(out, settings, resume=resume, overwrite=overwrite)
     runs.write_skipped(out / "skipped.jsonl", words.skipped)
-    begun = resume and (out / training.CHECKPOINT).is_file()  # else it was killed in its first epoch
+    begun = resume and (out / runs.CHECKPOINT).is_file()  # else it was killed in its first epoch
     # how far gradients reach back, and whether they explode, goes into history.csv
     watched = watched and config.network != "feed_forward"  # which has no memory to look into
     watch = [GradientMonitor(classifier, check.float_samples(0))] if watched else []

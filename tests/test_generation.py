@@ -346,6 +346,8 @@ def damaged_by(piece, **changes):
         ({"meter": (3, 5)}, r"meter is two whole numbers such as \(3, 4\).*Received: \(3, 5\)"),
         ({"meter": (0, 4)}, r"meter is two whole numbers.*Received: \(0, 4\)"),
         ({"meter": (3.5, 4)}, r"meter is two whole numbers.*Received: \(3.5, 4\)"),
+        ({"meter": (3, 4.0)}, r"meter is two whole numbers.*Received: \(3, 4\.0\)"),
+        ({"meter": (3, True)}, r"meter is two whole numbers.*Received: \(3, True\)"),
         ({"meter": (3, 4, 4)}, r"meter is two whole numbers.*Received: \(3, 4, 4\)"),
         ({"meter": "34"}, "meter is two whole numbers.*Received: '34'"),
         ({"meter": 3}, "meter is two whole numbers.*Received: 3"),
