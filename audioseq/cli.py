@@ -34,7 +34,7 @@ def run(
     for stream in (sys.stdout, sys.stderr):  # a file name that the terminal cannot show must not end the command
         if hasattr(stream, "reconfigure"):
             stream.reconfigure(errors="backslashreplace")
-    warnings.formatwarning = lambda message, *_, **__: f"warning: {message}\n"
+    usual, warnings.formatwarning = warnings.formatwarning, lambda message, *_, **__: f"warning: {message}\n"
     command: Callable[[argparse.Namespace], int] = args.command
     from audioseq.audio import AudioError
     from audioseq.corpora import DownloadError
@@ -61,6 +61,8 @@ def run(
             raise
         print(f"error: {error}", file=sys.stderr)
         return FAILED
+    finally:
+        warnings.formatwarning = usual
 
 
 def load_tensorflow() -> None:
