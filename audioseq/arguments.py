@@ -7,7 +7,9 @@ from typing import Any
 
 import numpy as np
 
-__all__ = ["ArgumentError", "is_count", "is_number", "is_whole", "require"]
+__all__ = ["LOUDEST", "ArgumentError", "is_count", "is_number", "is_whole", "require"]
+
+LOUDEST = 1e12  # a sample, where full scale is 1; power spectra of louder ones do not fit into float32
 
 
 class ArgumentError(ValueError):

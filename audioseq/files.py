@@ -11,10 +11,11 @@ import os
 import tempfile
 from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-__all__ = ["FileError", "atomic_path", "find_files", "write_json", "write_text"]
+__all__ = ["FileError", "Skipped", "atomic_path", "find_files", "write_json", "write_text"]
 
 
 class FileError(ValueError):
@@ -33,6 +34,14 @@ class FileError(ValueError):
     def __str__(self) -> str:
         # a file name that is not UTF-8 must not break the line that reports it
         return f"{self.path}: {self.reason}".encode("utf-8", "backslashreplace").decode("utf-8")
+
+
+@dataclass(frozen=True)
+class Skipped:
+    """A file that was left out, and why."""
+
+    path: str
+    reason: str
 
 
 def find_files(

@@ -119,8 +119,8 @@ def compare(args: argparse.Namespace) -> dict[str, Any]:
 
 def leave_one_speaker_out(args: argparse.Namespace) -> dict[str, Any]:
     """Each speaker tested by a model that never heard them."""
-    from audioseq.datasets import find_clips
-    from audioseq.splits import speaker_of
+    from audioseq.data.splits import speaker_of
+    from audioseq.data.words import find_clips
 
     speakers = sorted({speaker_of(clip.name) for clip in find_clips(Path(args.data))})
     options = ["--data", args.data, *(["--epochs", str(args.epochs)] if args.epochs else [])]

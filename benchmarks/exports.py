@@ -22,7 +22,7 @@ import numpy as np
 
 import audioseq as aq
 from audioseq import files
-from audioseq.datasets import word_folder
+from audioseq.data.words import word_folder
 
 FORMATS = [(kind, streaming, False) for streaming in (False, True) for kind in ("savedmodel", "litert", "onnx")]
 FORMATS += [("litert", False, True), ("litert", True, True)]

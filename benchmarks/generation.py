@@ -32,8 +32,8 @@ import keras
 import audioseq as aq
 from audioseq import models
 from audioseq.files import write_json
-from audioseq.generation import Options, plan
-from audioseq.grids import BOS
+from audioseq.music.generator import Options, plan
+from audioseq.tokens.base import BOS
 
 
 class NumpyStep:

@@ -78,7 +78,8 @@ def costs(done: dict[str, Any]) -> None:
     import keras
     import numpy as np
 
-    from audioseq import gradient_flow, jacobians, memory_share
+    from audioseq import gradient_flow, memory_share
+    from audioseq.memory import jacobians
 
     x = np.random.default_rng(0).standard_normal((100, 40))
     print("\n| 128 units, 100 steps | gradient flow | memory share | rows complete within | estimate off by |")

@@ -31,10 +31,12 @@ from typing import Any
 import numpy as np
 import pretty_midi
 
-from audioseq.midi import find_midi, load_midi, read_score
-from audioseq.pieces import encode_file
-from audioseq.scores import Score, as_score
-from audioseq.tokens import BeatTokenizer, EventTokenizer
+from audioseq.data.encoded import encode_file
+from audioseq.midi.files import find_midi, load_midi
+from audioseq.midi.parsing import read_score
+from audioseq.midi.score import Score, as_score
+from audioseq.tokens.beats import BeatTokenizer
+from audioseq.tokens.tokenizers import EventTokenizer
 
 GRIDS = {
     "EventTokenizer(), 10 ms": EventTokenizer(drums=True),

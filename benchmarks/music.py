@@ -21,13 +21,14 @@ from typing import Any
 
 import numpy as np
 
-from audioseq import load_model, tunes
+from audioseq import load_model
+from audioseq.data import tunes
+from audioseq.data.tunes import TokenSet
 from audioseq.files import write_json
-from audioseq.generation import Options
-from audioseq.grids import BOS
-from audioseq.music_evaluation import scores_of, write_like
-from audioseq.statistics import Comparison, compare
-from audioseq.tunes import TokenSet
+from audioseq.music.evaluation import scores_of, write_like
+from audioseq.music.generator import Options
+from audioseq.music.statistics import Comparison, compare
+from audioseq.tokens.base import BOS
 
 RECIPE = Path(__file__).parents[1] / "recipes" / "music_generation.py"
 

@@ -69,10 +69,10 @@ def run(study: Study, seed: int, data: Path, out: Path) -> dict[str, Any]:
     import keras
 
     from audioseq import models, training
+    from audioseq.data.rolls import read_polyphony
     from audioseq.files import write_json
-    from audioseq.polyphony import frame_likelihood
-    from audioseq.rollsets import read_polyphony
-    from audioseq.trainees import NextFrame
+    from audioseq.music.likelihood import frame_likelihood
+    from audioseq.training.trainees import NextFrame
 
     keras.backend.clear_session()
     keras.utils.set_random_seed(seed)

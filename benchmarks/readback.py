@@ -34,12 +34,13 @@ import keras  # noqa: E402
 
 import audioseq as aq  # noqa: E402
 from audioseq import models  # noqa: E402
-from audioseq.constraints import key_pitches  # noqa: E402
-from audioseq.generation import Options, Plan, plan  # noqa: E402
-from audioseq.grids import BOS, EOS, Tokenizer  # noqa: E402
-from audioseq.midi import save_midi  # noqa: E402
-from audioseq.scores import as_pretty_midi  # noqa: E402
-from audioseq.tokens import BeatTokenizer, EventTokenizer, MelodyTokenizer  # noqa: E402
+from audioseq.midi.files import save_midi  # noqa: E402
+from audioseq.midi.score import as_pretty_midi  # noqa: E402
+from audioseq.music.constraints import key_pitches  # noqa: E402
+from audioseq.music.generator import Options, Plan, plan  # noqa: E402
+from audioseq.tokens.base import BOS, EOS, Tokenizer  # noqa: E402
+from audioseq.tokens.beats import BeatTokenizer  # noqa: E402
+from audioseq.tokens.tokenizers import EventTokenizer, MelodyTokenizer  # noqa: E402
 
 TOKENIZERS: tuple[Tokenizer, ...] = (
     EventTokenizer(),

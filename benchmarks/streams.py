@@ -23,9 +23,11 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 import numpy as np
 
 import audioseq as aq
-from audioseq import audio, detection, files, plots
-from audioseq.datasets import word_folder
-from audioseq.splits import speaker_of
+from audioseq import audio, files, plots
+from audioseq.data.splits import speaker_of
+from audioseq.data.words import word_folder
+from audioseq.speech.detector import Detector, Event
+from audioseq.speech.thresholds import match_events, scores_of, tune_on_scores
 
 GAP = (0.5, 3.0)  # seconds between two words
 LEVEL = (-32.0, -20.0)  # dB of a word's loudest half second, re full scale
@@ -52,7 +54,7 @@ def spoken(y: np.ndarray, sr: int) -> tuple[float, float]:
 
 def make_stream(
     clips: list[tuple[str, np.ndarray]], noises: list[np.ndarray], snr: float, sr: int, rng: np.random.Generator
-) -> tuple[np.ndarray, list[detection.Event]]:
+) -> tuple[np.ndarray, list[Event]]:
     """One stream of all `clips` in a drawn order; the known words (``label`` not empty) with their times."""
     order = rng.permutation(len(clips))
     gaps = rng.uniform(*GAP, len(clips) + 1)
@@ -69,17 +71,17 @@ def make_stream(
         y[at : at + len(clip)] += clip * np.sqrt(level / max(loudness(clip, sr), 1e-9))
         if label:
             first, last = spoken(clip, sr)
-            said.append(detection.Event(at / sr + first, at / sr + last, label, 1.0))
+            said.append(Event(at / sr + first, at / sr + last, label, 1.0))
         at += len(clip)
     return (y / max(1.0, np.abs(y).max())).astype(np.float32), said
 
 
-def score(detector: detection.Detector, streams: list) -> dict:
+def score(detector: Detector, streams: list) -> dict:
     """Counts over streams ``(scores, words said, seconds)``, by word too."""
     total = {"said": 0, "hits": 0, "false_alarms": 0, "hours": 0.0, "delays": [], "middles": []}
     by_word = {name: {"said": 0, "hits": 0} for name in detector.words}
     for scores, said, seconds in streams:
-        match = detection.match_events(said, detector.events_of(scores))
+        match = match_events(said, detector.events_of(scores))
         total["hours"] += seconds / 3600
         total["said"] += len(said)
         total["hits"] += len(match.hits)
@@ -148,7 +150,7 @@ def main() -> None:
             for _ in range(args.copies):
                 noises = [np.array_split(noise, 2)[half] for noise in noise_of]  # each in stretches of its own
                 y, said = make_stream(halves[half], noises, snr, model.sr, rng)
-                scores, _ = detection.scores_of(stream, y)
+                scores, _ = scores_of(stream, y)
                 streams[half].append((snr, scores, said, len(y) / model.sr))
                 seconds += len(y) / model.sr
     speed = seconds / (time.perf_counter() - began)
@@ -157,7 +159,7 @@ def main() -> None:
     print(f"{len(halves[0])} clips tune, {len(halves[1])} are scored, {hours:.1f} hours of each; ", end="")
     print(f"scanned {speed:.0f} times faster than real time\n")
 
-    thresholds = detection.tune_on_scores(
+    thresholds = tune_on_scores(
         stream, [(scores, said, length) for _, scores, said, length in tuning], false_alarms_per_hour=BUDGET
     )
     result = {"thresholds": thresholds, "speed": speed, "by_snr": {}, "curve": []}
@@ -185,7 +187,7 @@ def main() -> None:
             point[f"{snr:g}"] = {k: row[k] for k in ("recall", "false_alarms_per_hour")}
         result["curve"].append(point)
     if args.plot:
-        plots.detection_curve(result["curve"], result["by_snr"], args.plot)
+        plots.detection_curve(args.plot, result["curve"], result["by_snr"])
     if args.json:
         files.write_json(args.json, result)
 

@@ -23,7 +23,7 @@ from pathlib import Path
 from typing import Any
 
 from audioseq import cli
-from audioseq.tasks import Task, adding_problem, copy_task
+from audioseq.memory.tasks import Task, adding_problem, copy_task
 
 ASSETS = Path(__file__).parents[1] / "assets" / "commands"
 OUT = "runs/memory"
@@ -159,7 +159,8 @@ def page(config: Config, out: Path, *, overwrite: bool) -> int:
     cli.load_tensorflow()
     import numpy as np
 
-    from audioseq import files, gradient_flow, memory_share, plots, runs
+    from audioseq import files, gradient_flow, memory_share, plots
+    from audioseq.training import runs
 
     began = time.perf_counter()
     runs.open_run(out, dataclasses.asdict(config), overwrite=overwrite)
@@ -221,7 +222,15 @@ def page(config: Config, out: Path, *, overwrite: bool) -> int:
 
     # picture
     write_curves(out / CSV, curves)
-    plots.memory_page(curves, shares, out / PNG, words.example.parent.name)
+    read: Any = next(iter(shares.values()))
+    plots.memory_page(
+        out / PNG,
+        curves,
+        {kind: share.share for kind, share in shares.items()},
+        frames=read.frames,
+        seconds_per_step=read.seconds_per_step,
+        word=words.example.parent.name,
+    )
     figures = {f"{task} {kind} {n}": learned for (task, kind, n), learned in found.items()}
     seconds = round(time.perf_counter() - began, 1)
     about = {"state": "complete", "settings": dataclasses.asdict(config), "figures": figures, "seconds": seconds}
@@ -263,7 +272,7 @@ def load_words(config: Config) -> Words:
     import numpy as np
 
     from audioseq import LogMel, word_folder
-    from audioseq.trainees import feature_statistics
+    from audioseq.training.trainees import feature_statistics
 
     data = word_folder(ASSETS, unknown=("bed", "cat", "happy"), seed=config.seed)
     feature = LogMel(sr=data.sr, n_fft=512, win_length=480, hop_length=320, n_mels=40)
@@ -375,7 +384,7 @@ def write_curves(path: Path, curves: dict[str, dict[str, tuple[Any, Any]]]) -> N
 
 def show(args: argparse.Namespace) -> int:
     """Heat map and gradient flow of a user's model on a user's file."""
-    from audioseq.runs import RunError
+    from audioseq.training.runs import RunError
 
     out = Path(args.out)
     if Path(args.file).suffix.lower() in (".mid", ".midi"):

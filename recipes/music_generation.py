@@ -58,8 +58,11 @@ def train(config: Config, out: Path, *, resume: bool, overwrite: bool, pieces: i
     cli.load_tensorflow()
     import keras
 
-    from audioseq import SequenceGenerator, files, models, music_evaluation, plots, runs, trainees, training, tunes
-    from audioseq.datasets import Skipped
+    from audioseq import SequenceGenerator, files, models, plots, training
+    from audioseq.data import tunes
+    from audioseq.files import Skipped
+    from audioseq.music import evaluation as music_evaluation
+    from audioseq.training import runs, trainees
 
     # data: tokens of what the folder has, no piece on two sides
     seen = tunes.survey(config.data)
@@ -111,7 +114,7 @@ def train(config: Config, out: Path, *, resume: bool, overwrite: bool, pieces: i
     # save
     generator.save(out / "model.keras")
     title = f"{config.network} on {Path(config.data).name}"
-    plots.learning_curve(fitted.history, fitted.best_epoch, out / "learning_curve.png", title)
+    plots.learning_curve(out / "learning_curve.png", fitted.history, fitted.best_epoch, title)
 
     # evaluate: validation chose the epoch, the test reports once
     about = {
@@ -175,14 +178,15 @@ def again(out: Path, config: Config) -> str:
 
 def write(model: Any, out: Path, count: int, *, seed: int, prompt: Any = None, **asked: Any) -> None:
     """Write pieces as .mid, .wav and .png."""
-    from audioseq import plots, save_midi, synthesis
+    from audioseq import plots, save_midi
+    from audioseq.music import synthesis
 
     for i, piece in enumerate(model.generate_batch(count, prompt, seed=seed, **asked)):
         path = out / f"piece-{i + 1}.mid"
         save_midi(path, piece)
         synthesis.save_wav(path.with_suffix(".wav"), piece)
         begun = None if prompt is None else end_of_prompt(model, prompt, piece)
-        plots.piano_roll(piece, path.with_suffix(".png"), f"{path.stem}, seed {seed + i}", prompt_end=begun)
+        plots.notes(path.with_suffix(".png"), piece, f"{path.stem}, seed {seed + i}", prompt_end=begun)
         notes = sum(len(instrument.notes) for instrument in piece.instruments)
         print(f"{path}: {notes} notes in {piece.get_end_time():.1f} s; beside it .wav and .png")
 
@@ -199,7 +203,7 @@ def end_of_prompt(model: Any, prompt: Any, piece: Any) -> float:
 
 
 def demo_command(args: argparse.Namespace) -> int:
-    from audioseq.chorales import write_chorales
+    from audioseq.data.chorales import write_chorales
 
     found = write_chorales(CHORALES)
     print(f"{len(found)} chorales by Johann Sebastian Bach, out of the package music21, are in {CHORALES}\n")
@@ -215,7 +219,7 @@ def train_command(args: argparse.Namespace) -> int:
 
 
 def generate_command(args: argparse.Namespace) -> int:
-    from audioseq.runs import RunError
+    from audioseq.training.runs import RunError
 
     out = Path(args.out)
     if not args.overwrite and any(out.glob("piece-*")):
@@ -244,7 +248,9 @@ def generate_command(args: argparse.Namespace) -> int:
 
 def evaluate_command(args: argparse.Namespace) -> int:
     cli.load_tensorflow()
-    from audioseq import SequenceGenerator, files, load_model, music_evaluation, tunes
+    from audioseq import SequenceGenerator, files, load_model
+    from audioseq.data import tunes
+    from audioseq.music import evaluation as music_evaluation
 
     model = load_model(args.model, SequenceGenerator)
     held_out, report = tunes.whole_folder(args.data, model.tokenizer)
@@ -266,7 +272,8 @@ def evaluate_command(args: argparse.Namespace) -> int:
 
 def training_pieces(model: Any, run: Path) -> Any:
     """The pieces that a model learnt, where its run and its data are still there."""
-    from audioseq import DatasetError, MidiError, tunes
+    from audioseq import DatasetError, MidiError
+    from audioseq.data import tunes
 
     if not run.is_file():
         return None

@@ -66,10 +66,11 @@ def train(config: Config, out: Path, *, resume: bool, overwrite: bool, strict: b
     cli.load_tensorflow()
     import keras
 
-    from audioseq import GradientMonitor, SequenceClassifier, augment, files, models, plots, runs, trainees, training
-    from audioseq.datasets import word_folder
-    from audioseq.evaluation import evaluate_predictions
-    from audioseq.splits import GroupSplit
+    from audioseq import GradientMonitor, SequenceClassifier, files, models, plots, training
+    from audioseq.data.splits import GroupSplit
+    from audioseq.data.words import word_folder
+    from audioseq.speech.evaluation import evaluate_predictions
+    from audioseq.training import augment, runs, trainees
 
     # data: clips of one length, no speaker on two sides
     split = GroupSplit(testing=config.test_speakers, seed=config.seed) if config.test_speakers else None
@@ -142,8 +143,9 @@ def train(config: Config, out: Path, *, resume: bool, overwrite: bool, strict: b
     # save
     classifier.save(out / "model.keras")
     title = f"{config.network} on {Path(config.data).name}"
-    plots.learning_curve(fitted.history, fitted.best_epoch, out / "learning_curve.png", title)
-    plots.confusion_matrix(result, out / "confusion_matrix.png", f"{config.network}: validation clips")
+    plots.learning_curve(out / "learning_curve.png", fitted.history, fitted.best_epoch, title)
+    heading = f"{config.network}: validation clips"
+    plots.confusion_matrix(out / "confusion_matrix.png", result.confusion, result.class_names, heading)
     facts = {
         "network": f"{config.network}, {network.count_params():,} parameters",
         "hears": f"{config.duration:g} s at {words.sr} Hz as {feature.n_features} log-mel bands every 10 ms",
@@ -297,7 +299,7 @@ def classify_command(args: argparse.Namespace) -> int:
 def listen_command(args: argparse.Namespace) -> int:
     cli.load_tensorflow()
     from audioseq import Detector, SequenceClassifier, audio, load_model
-    from audioseq.microphone import microphone
+    from audioseq.audio.microphone import microphone
 
     model = load_model(args.model, SequenceClassifier)
     threshold = read_thresholds(args.thresholds) if args.thresholds else args.threshold
@@ -388,7 +390,7 @@ def export_command(args: argparse.Namespace) -> int:
 
 def checked_clips(model: Any, path: Path, data: str | None, unknown: list[str]) -> tuple[Any, Any]:
     """Validation clips and labels to compare an export on: of `data`, else of the run that the model lies in."""
-    from audioseq.datasets import word_folder
+    from audioseq.data.words import word_folder
 
     run = path.with_name("run.json")
     if data is None and run.is_file():
@@ -406,7 +408,7 @@ def checked_clips(model: Any, path: Path, data: str | None, unknown: list[str]) 
 
 
 def download_command(args: argparse.Namespace) -> int:
-    from audioseq.corpora import SPEECH_COMMANDS, download
+    from audioseq.data.download import SPEECH_COMMANDS, download
 
     def progress(have: int, whole: int) -> None:
         print(f"\r{have / 1e6:,.0f} of {whole / 1e6:,.0f} MB", end="", flush=True)

@@ -1,99 +1,128 @@
-"""The house: what loads when, and which room may know which."""
+"""The house: what loads when, and which wing may know which."""
 
 from __future__ import annotations
 
 import ast
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 from conftest import ROOT
 
 import audioseq as aq
 
-FLOORS = {
-    "arguments": -1,  # the cellar: every room may know it
-    "files": 0, "audio": 0, "arithmetic": 0, "blocks": 0, "features": 0, "corpora": 0, "splits": 0, "microphone": 0,
-    "smf": 0, "scores": 0, "reading": 0, "midi": 0, "grids": 0, "beats": 0, "tokens": 0, "rolls": 0, "pieces": 0,
-    "constraints": 0, "statistics": 0, "copies": 0,
-    "decoding": 0, "encoding": 0, "chorales": 0, "timbres": 0, "synthesis": 0,
-    "layers": 1, "augment": 1, "models": 1, "saving": 1, "classifier": 1, "tasks": 1, "datasets": 1,
-    "generator": 1, "tunes": 1, "rollsets": 1,
-    "likelihood": 2, "polyphony": 2, "trainees": 2, "training": 2, "evaluation": 2, "runs": 2, "plots": 2,
-    "sampling": 2, "generation": 2, "music_evaluation": 2,
-    "streaming": 2, "detection": 2, "graphs": 2, "runtimes": 2, "exports": 2,
-    "recurrent": 2, "jacobians": 2, "memory": 2, "monitor": 2, "cli": 3,
-}  # fmt: skip
-# within a floor, who builds on whom
-BESIDE = {
-    ("audio", "files"), ("audio", "decoding"), ("audio", "arithmetic"), ("audio", "encoding"),
-    ("encoding", "files"), ("encoding", "decoding"),
-    ("decoding", "files"), ("decoding", "arithmetic"), ("features", "arithmetic"),
-    ("blocks", "arithmetic"), ("blocks", "features"),
-    ("smf", "files"), ("reading", "smf"), ("reading", "scores"),
-    ("midi", "files"), ("midi", "smf"), ("midi", "scores"), ("midi", "reading"),
-    ("grids", "scores"), ("beats", "grids"), ("beats", "scores"), ("tokens", "beats"), ("tokens", "grids"),
-    ("tokens", "scores"), ("rolls", "grids"), ("rolls", "scores"), ("pieces", "files"), ("pieces", "smf"),
-    ("pieces", "midi"), ("pieces", "reading"), ("pieces", "grids"), ("pieces", "tokens"),
-    ("models", "layers"),
-    ("chorales", "files"), ("chorales", "midi"), ("chorales", "scores"),
-    ("synthesis", "audio"), ("synthesis", "scores"), ("synthesis", "timbres"),
-    ("statistics", "grids"), ("statistics", "scores"), ("copies", "grids"), ("copies", "midi"), ("copies", "reading"),
-    ("copies", "rolls"), ("copies", "scores"), ("copies", "smf"),
-    ("classifier", "layers"), ("classifier", "saving"), ("training", "runs"), ("training", "trainees"),
-    ("constraints", "beats"), ("constraints", "grids"), ("constraints", "tokens"), ("generator", "saving"),
-    ("generator", "models"), ("generation", "sampling"), ("trainees", "likelihood"), ("trainees", "polyphony"),
-    ("music_evaluation", "generation"), ("music_evaluation", "likelihood"),
-    ("detection", "streaming"), ("graphs", "streaming"), ("exports", "graphs"), ("exports", "runtimes"),
-    ("jacobians", "recurrent"), ("memory", "recurrent"), ("memory", "jacobians"), ("memory", "plots"),
-    ("monitor", "memory"),
-}  # fmt: skip
-# what a method opens when it is called: `layer()`, `stream()`, `streaming()`
-UPSTAIRS = {"features": {"layers", "blocks"}, "classifier": {"streaming"}, "generator": {"sampling", "generation"}}
+PACKAGE = ROOT / "audioseq"
+# a wing imports only from those before it
+WINGS = ("audio", "midi", "features", "tokens", "plots", "models", "data", "speech", "music", "loading", "memory")
+WINGS += ("training", "exports", "cli")
+DOOR = ("arguments", "files")  # what every room may know
+# within a wing, who may import each other: a description gives its layer, which is made of a description
+TOGETHER = ({"features.descriptions", "features.layer"},)
+# what must import without TensorFlow and Keras
+LIGHT = ("audio", "midi", "features", "tokens", "plots", "data", "cli")
+LIGHT_ROOMS = ("arguments", "files", "music.constraints", "music.copies", "music.statistics", "music.synthesis")
+LIGHT_ROOMS += ("music.timbres", "memory.tasks", "training.runs")
+NOT_LIGHT = {"features.layer"}
 
 
-def imported(room: str, *, at_the_top: bool = False) -> set[str]:
-    """Rooms, and heavy packages, that a room imports (not for its types alone)."""
-    tree = ast.parse((ROOT / "audioseq" / f"{room}.py").read_text())
-    typing = {
-        id(node)
-        for branch in ast.walk(tree)
-        if isinstance(branch, ast.If) and getattr(branch.test, "id", "") == "TYPE_CHECKING"
-        for node in ast.walk(branch)
+def rooms() -> dict[str, Path]:
+    """Every module but the lazy doors, by its name within the package."""
+    return {
+        ".".join(path.relative_to(PACKAGE).with_suffix("").parts): path
+        for path in sorted(PACKAGE.rglob("*.py"))
+        if path.name != "__init__.py"
     }
+
+
+def imported(path: Path) -> set[str]:
+    """Rooms and wings that a file imports anywhere: at the top, in a function, or for its types alone."""
     names = set()
-    for node in tree.body if at_the_top else ast.walk(tree):
-        if id(node) in typing:
-            continue
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
         if isinstance(node, ast.Import):
-            names |= {alias.name for alias in node.names}
-        elif isinstance(node, ast.ImportFrom) and node.module == "audioseq":
-            names |= {f"audioseq.{alias.name}" for alias in node.names}
+            names |= {alias.name.removeprefix("audioseq.") for alias in node.names if alias.name.startswith("audioseq")}
         elif isinstance(node, ast.ImportFrom):
-            names.add(node.module or "")
+            assert node.level == 0, f"{path}: imports are absolute"
+            module = node.module or ""
+            if module == "audioseq" or module.startswith("audioseq."):
+                for alias in node.names:
+                    full = f"{module}.{alias.name}".removeprefix("audioseq.")
+                    names.add(full if full in ROOMS else module.removeprefix("audioseq."))
     return names
 
 
-def test_every_room_has_a_floor():
-    assert {path.stem for path in (ROOT / "audioseq").glob("*.py")} == {*FLOORS, "__init__"}
+ROOMS = rooms()
+GRAPH = {room: imported(path) for room, path in ROOMS.items()}
 
 
-@pytest.mark.parametrize("room", FLOORS)
-def test_a_room_knows_only_floors_below(room):
-    known = {name.split(".")[1] for name in imported(room) if name.startswith("audioseq.")}
-    known -= UPSTAIRS.get(room, set())
-    for other in known:
-        assert FLOORS[other] < FLOORS[room] or (room, other) in BESIDE, f"{room} imports {other}"
+def wing(room: str) -> str:
+    return room.split(".")[0]
+
+
+def test_every_room_is_in_a_wing_or_at_the_door():
+    assert {wing(room) for room in ROOMS} == {*WINGS, *DOOR}
+    assert {path.stem for path in PACKAGE.glob("*.py")} == {"__init__", *DOOR}
+
+
+@pytest.mark.parametrize("room", ROOMS)
+def test_a_wing_imports_only_from_wings_before_it(room):
+    for other in GRAPH[room]:
+        assert other in ROOMS, f"{room} imports {other}, which is no room: name the room, not its wing"
+        if wing(other) in DOOR:
+            continue
+        assert wing(room) not in DOOR, f"{room} imports {other}"
+        assert WINGS.index(wing(other)) <= WINGS.index(wing(room)), f"{room} imports {other}"
+
+
+def test_no_rooms_import_each_other_not_even_for_types():
+    def reached(room: str, seen: set[str]) -> set[str]:
+        for other in GRAPH[room]:
+            if other not in seen and {room, other} not in TOGETHER:
+                seen.add(other)
+                reached(other, seen)
+        return seen
+
+    circles = [room for room in ROOMS if room in reached(room, set())]
+    assert not circles
+
+
+def test_rooms_and_functions_stay_of_a_size_that_one_reads():
+    for room, path in ROOMS.items():
+        text = path.read_text(encoding="utf-8")
+        assert len(text.splitlines()) <= 450, room
+        for node in ast.walk(ast.parse(text)):
+            if isinstance(node, ast.FunctionDef):
+                assert (node.end_lineno or 0) - node.lineno < 80, f"{room}.{node.name}"
+
+
+def test_tests_mirror_the_wings():
+    here = Path(__file__).parent
+    folders = {path.parent.relative_to(here).parts[0] for path in here.rglob("test_*.py") if path.parent != here}
+    assert folders <= {*WINGS, "recipes"}
 
 
 @pytest.mark.parametrize(
-    "room", [room for room, floor in FLOORS.items() if floor <= 0] + ["datasets", "rollsets", "cli"]
+    "room", [room for room in ROOMS if room in LIGHT_ROOMS or (wing(room) in LIGHT and room not in NOT_LIGHT)]
 )
-def test_the_ground_floor_knows_no_tensorflow(room):
-    top = imported(room, at_the_top=True)
-    assert not {
-        name for name in top if name.split(".")[0] in ("tensorflow", "keras", "librosa", "scipy", "pretty_midi")
-    }
+def test_what_must_load_without_tensorflow_does(room):
+    """Followed through the imports at the top of each room, since one process for each room would take a minute."""
+    seen, ahead, heavy = set(), {room}, set()
+    while ahead:
+        name = ahead.pop()
+        seen.add(name)
+        for node in ast.parse(ROOMS[name].read_text(encoding="utf-8")).body:
+            if isinstance(node, ast.Import):
+                found = {alias.name for alias in node.names}
+            elif isinstance(node, ast.ImportFrom) and (node.module or "").startswith("audioseq"):
+                found = {f"{node.module}.{alias.name}" for alias in node.names} | {node.module or ""}
+            elif isinstance(node, ast.ImportFrom):
+                found = {node.module or ""}
+            else:
+                continue
+            heavy |= found & {"tensorflow", "keras", "librosa", "scipy", "pretty_midi", "matplotlib"}
+            heavy |= {name for name in found if name.split(".")[0] in ("tensorflow", "keras", "librosa", "scipy")}
+            ahead |= ({name.removeprefix("audioseq.") for name in found} & set(ROOMS)) - seen
+    assert not heavy
 
 
 def test_reading_and_features_load_neither_tensorflow_nor_keras(tmp_path):
@@ -107,26 +136,58 @@ def test_reading_and_features_load_neither_tensorflow_nor_keras(tmp_path):
         "frames = log_mel(y)\n"
         "tokens = aq.EventTokenizer().vocabulary\n"
         "assert frames.shape == (101, 40), frames.shape\n"
-        "assert not {'tensorflow', 'keras', 'librosa', 'pretty_midi', 'mido'} & set(sys.modules)"
+        "assert not {'tensorflow', 'keras', 'librosa', 'numba', 'pretty_midi', 'mido'} & set(sys.modules)"
     )
     done = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
 
 
-def test_every_public_name_is_there():
-    for name in aq.__all__:
+# what version 0.1 had before there were wings, names and rooms
+BEFORE = (
+    "AudioError AudioInfo info load resample save stream MFCC PCEN Chain Delta LogMel Mel Spectrogram MidiError "
+    "load_midi save_midi BeatTokenizer EventTokenizer MelodyTokenizer piano_roll encode_folder DatasetError "
+    "GroupSplit HashSplit ListSplit word_folder FeatureLayer SequenceClassifier SequenceGenerator Options "
+    "ModelError load_model evaluate_folder StreamError Streaming ExportError ParityError export Detector Event "
+    "tune_thresholds RecurrentError gradient_flow hidden_states memory_share GradientMonitor __version__ audio "
+    "features midi tokens rolls pieces splits datasets layers classifier generator generation saving evaluation "
+    "streaming exports detection recurrent memory monitor augment chorales copies corpora models plots polyphony "
+    "rollsets scores statistics synthesis tasks trainees training tunes "
+)
+
+
+def test_every_public_name_is_there_and_stays_where_it_was():
+    for name in [*aq.__all__, *BEFORE.split()]:
         assert getattr(aq, name) is not None
     assert set(aq.__all__) <= set(dir(aq))
-    with pytest.raises(AttributeError, match="no attribute 'nothing'"):
+    for folder in WINGS:
+        door = getattr(aq, folder)
+        for name in door.__all__:
+            assert getattr(door, name) is not None, f"{folder}.{name}"
+    with pytest.raises(AttributeError, match="nothing"):
         _ = aq.nothing
+
+
+def test_every_public_name_of_a_room_is_at_the_door_of_its_wing():
+    for room, path in ROOMS.items():
+        if "." not in room:
+            continue
+        for node in ast.parse(path.read_text(encoding="utf-8")).body:
+            if isinstance(node, ast.Assign) and getattr(node.targets[0], "id", "") == "__all__":
+                names = set(ast.literal_eval(node.value)) - {room.split(".")[1]}
+                missing = names - set(getattr(aq, wing(room)).__all__)
+                assert not missing, f"{room}: {sorted(missing)} are not in {wing(room)}/__init__.pyi"
 
 
 def test_every_class_that_a_model_saves_is_registered():
     import keras
 
-    from audioseq import augment, classifier, layers
+    from audioseq.features import layer
+    from audioseq.models import layers, tokens
+    from audioseq.music import generator
+    from audioseq.speech import classifier
+    from audioseq.training import augment
 
-    for module in (augment, classifier, layers):
+    for module in (augment, classifier, generator, layer, layers, tokens):
         for name in module.__all__:
             kind = getattr(module, name)
             if isinstance(kind, type) and issubclass(kind, keras.layers.Layer):

@@ -1,0 +1,145 @@
+"""What every command line of audioseq shares: errors as one line, and exit codes.
+
+0 well; 1 something that was asked for could not be done; 2 wrong usage; 130 interrupted. Nothing here loads
+TensorFlow, so that ``--help`` answers at once.
+"""
+
+from __future__ import annotations
+
+import argparse
+import importlib
+import math
+import os
+import sys
+import warnings
+from collections.abc import Callable, Sequence
+
+__all__ = [
+    "DONE",
+    "FAILED",
+    "INTERRUPTED",
+    "USAGE",
+    "add_run",
+    "load_tensorflow",
+    "not_negative",
+    "positive",
+    "positive_int",
+    "run",
+    "seed",
+]
+
+DONE, FAILED, USAGE, INTERRUPTED = 0, 1, 2, 130
+
+
+def run(
+    parser: argparse.ArgumentParser, argv: Sequence[str] | None = None, default: Sequence[str] | None = None
+) -> int:
+    """Parse the arguments and call the chosen command, ``args.command(args) -> int``; gives the exit code.
+
+    Args:
+        parser: whose sub-commands set ``command``.
+        argv: arguments; None: those of the process.
+        default: what to do when there are none.
+    """
+    arguments = list(sys.argv[1:] if argv is None else argv)
+    args = parser.parse_args(arguments or default)
+    for stream in (sys.stdout, sys.stderr):  # a file name that the terminal cannot show must not end the command
+        if hasattr(stream, "reconfigure"):
+            stream.reconfigure(errors="backslashreplace")
+    usual, warnings.formatwarning = warnings.formatwarning, lambda message, *_, **__: f"warning: {message}\n"
+    command: Callable[[argparse.Namespace], int] = args.command
+    from audioseq.audio.decoding import AudioError
+    from audioseq.data.download import DownloadError
+    from audioseq.data.splits import DatasetError
+    from audioseq.training.runs import RunError
+
+    try:
+        return command(args)
+    except KeyboardInterrupt:
+        print("interrupted", file=sys.stderr)
+        return INTERRUPTED
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return FAILED
+    except RunError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return USAGE
+    except (AudioError, DatasetError, DownloadError, OSError) as error:
+        print(f"error: {error}", file=sys.stderr)
+        return FAILED
+    except (ValueError, RuntimeError) as error:
+        # ours from rooms that load TensorFlow; anything else is a fault of the program, and shows where
+        if not type(error).__module__.startswith("audioseq"):
+            raise
+        print(f"error: {error}", file=sys.stderr)
+        return FAILED
+    finally:
+        warnings.formatwarning = usual
+
+
+def load_tensorflow() -> None:
+    """Import Keras and TensorFlow without the dozen lines that they print about the machine.
+
+    Set ``TF_CPP_MIN_LOG_LEVEL`` to see them.
+    """
+    if "TF_CPP_MIN_LOG_LEVEL" in os.environ:
+        return
+    os.environ["TF_CPP_MIN_LOG_LEVEL"] = "3"
+    # they come from C++ before its log level is read, so that only the file descriptor itself can be turned away
+    kept, nowhere = os.dup(2), os.open(os.devnull, os.O_WRONLY)
+    try:
+        os.dup2(nowhere, 2)
+        importlib.import_module("keras")
+    finally:
+        os.dup2(kept, 2)
+        os.close(kept)
+        os.close(nowhere)
+
+
+def positive_int(text: str) -> int:
+    """An argument that is a whole number above 0."""
+    try:
+        value = int(text)
+    except ValueError:
+        value = 0
+    if value < 1:
+        raise argparse.ArgumentTypeError(f"a whole number above 0. Received: {text!r}")
+    return value
+
+
+def not_negative(text: str) -> float:
+    """An argument that is a number, 0 or above."""
+    value = _number(text)
+    if not 0 <= value < math.inf:
+        raise argparse.ArgumentTypeError(f"a number, 0 or above. Received: {text!r}")
+    return value
+
+
+def positive(text: str) -> float:
+    """An argument that is a number above 0."""
+    value = _number(text)
+    if not 0 < value < math.inf:
+        raise argparse.ArgumentTypeError(f"a number above 0. Received: {text!r}")
+    return value
+
+
+def seed(text: str) -> int:
+    """An argument that every generator of random numbers here takes."""
+    value = int(text) if text.isascii() and text.isdigit() else -1
+    if not 0 <= value < 2**32:
+        raise argparse.ArgumentTypeError(f"a whole number from 0 to 2**32 - 1. Received: {text!r}")
+    return value
+
+
+def add_run(parser: argparse.ArgumentParser) -> None:
+    """What to do with an earlier run in ``--out``: ``--resume`` or ``--overwrite``."""
+    earlier = parser.add_mutually_exclusive_group()
+    earlier.add_argument("--resume", action="store_true", help="go on with the run in RUN")
+    earlier.add_argument("--overwrite", action="store_true", help="replace the run in RUN")
+
+
+def _number(text: str) -> float:
+    try:
+        return float(text)
+    except ValueError:
+        return math.nan

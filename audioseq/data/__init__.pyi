@@ -1,0 +1,64 @@
+from . import (
+    chorales as chorales,
+    clips as clips,
+    download as download,
+    encoded as encoded,
+    rolls as rolls,
+    splits as splits,
+    tunes as tunes,
+    words as words,
+)
+from .chorales import (
+    Chorale as Chorale,
+    ChoraleError as ChoraleError,
+    Chorales as Chorales,
+    write_chorales as write_chorales,
+)
+from .clips import (
+    NOISE_FOLDER as NOISE_FOLDER,
+    SILENCE as SILENCE,
+    UNKNOWN as UNKNOWN,
+    ClipSet as ClipSet,
+)
+from .download import (
+    SPEECH_COMMANDS as SPEECH_COMMANDS,
+    Corpus as Corpus,
+    DownloadError as DownloadError,
+)
+from .encoded import (
+    FileLine as FileLine,
+    Pieces as Pieces,
+    encode_file as encode_file,
+    encode_folder as encode_folder,
+)
+from .rolls import (
+    PolyphonicMusic as PolyphonicMusic,
+    RollBatch as RollBatch,
+    RollSet as RollSet,
+    read_polyphony as read_polyphony,
+)
+from .splits import (
+    DatasetError as DatasetError,
+    FolderSplit as FolderSplit,
+    GroupSplit as GroupSplit,
+    HashSplit as HashSplit,
+    ListSplit as ListSplit,
+    Split as Split,
+    file_itself as file_itself,
+    speaker_of as speaker_of,
+    usual_split as usual_split,
+    warn_of_leaks as warn_of_leaks,
+)
+from .tunes import (
+    Survey as Survey,
+    TokenSet as TokenSet,
+    Tunes as Tunes,
+    midi_folder as midi_folder,
+    survey as survey,
+    whole_folder as whole_folder,
+)
+from .words import (
+    Words as Words,
+    find_clips as find_clips,
+    word_folder as word_folder,
+)

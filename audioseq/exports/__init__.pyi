@@ -1,0 +1,29 @@
+from . import formats as formats, graphs as graphs, parity as parity, runtimes as runtimes, writing as writing
+from .formats import (
+    NEEDS as NEEDS,
+    SUFFIX as SUFFIX,
+    add_metadata as add_metadata,
+    read_metadata as read_metadata,
+    size_of as size_of,
+    write_graph as write_graph,
+)
+from .graphs import (
+    ClipGraph as ClipGraph,
+    Graph as Graph,
+    StreamingGraph as StreamingGraph,
+    frames_of as frames_of,
+)
+from .parity import (
+    Comparison as Comparison,
+    ExportError as ExportError,
+    ExportReport as ExportReport,
+    ParityError as ParityError,
+)
+from .runtimes import (
+    ConversionError as ConversionError,
+    convert as convert,
+    run as run,
+)
+from .writing import (
+    export as export,
+)

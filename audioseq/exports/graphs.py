@@ -1,0 +1,226 @@
+"""What is exported: a classifier, or its step in a stream, as one function of samples.
+
+The features are computed by their own plan, in one of two ways with the same numbers: by an FFT, or plainly by a
+convolution with the windowed Fourier basis, for formats without an FFT.
+"""
+
+from __future__ import annotations
+
+import functools
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from keras import ops
+
+from audioseq.features.steps import Matmul, Plan, band_blocks, plan_of, power_to
+from audioseq.speech.classifier import SequenceClassifier
+from audioseq.speech.streaming import StreamError, Streaming, StreamState, step
+
+__all__ = ["ClipGraph", "Graph", "StreamingGraph", "frames_of"]
+
+SMALL = 1000  # elements; LiteRT's converter leaves constants under 1,024 in float, and the features must stay so
+
+
+def frames_of(plan: Plan, samples: Any, *, plain: bool) -> Any:
+    """Samples ``(1, samples)`` of known length to frames ``(1, time, features)``, without padding at the ends."""
+    import tensorflow as tf
+
+    front = plan.front
+    window = plan.window.astype(np.float32)
+    if plain:
+        x = tf.nn.conv1d(samples[:, :, None], _basis(front.n_fft, window.tobytes()), front.hop, "VALID")
+        real, imag = tf.split(x, 2, axis=-1)  # (1, time, bins)
+    else:
+        n = 1 + (int(samples.shape[1]) - front.n_fft) // front.hop
+        framed = tf.stack([samples[:, i * front.hop : i * front.hop + front.n_fft] for i in range(n)], axis=1)
+        spectrum = tf.signal.rfft(framed * window)
+        real, imag = tf.math.real(spectrum), tf.math.imag(spectrum)
+    x = power_to(ops, real * real + imag * imag, front.power)
+    for stage in plan.frame_steps:
+        if isinstance(stage, Matmul):
+            blocks = band_blocks(stage.matrix, SMALL)
+            x = tf.concat([tf.matmul(x[..., rows], stage.matrix[rows, columns]) for rows, columns in blocks], -1)
+        else:
+            x = stage.apply(ops, x, None)
+    for stage in plan.clip_steps:
+        x = stage.apply(ops, x, None)
+    return x
+
+
+@functools.lru_cache(maxsize=8)
+def _basis(n_fft: int, window: bytes) -> np.ndarray:
+    """Cosines, then sines, times the window, ``(n_fft, 1, 2 * bins)``."""
+    angle = 2 * np.pi * np.outer(np.arange(n_fft), np.arange(n_fft // 2 + 1)) / n_fft
+    basis = np.concatenate([np.cos(angle), -np.sin(angle)], axis=1)
+    return (basis * np.frombuffer(window, np.float32)[:, None]).astype(np.float32)[:, None, :]
+
+
+class Graph:
+    """A function to export, and what the Keras model says to the same sounds.
+
+    Attributes:
+        model: the classifier.
+        carry: output names to the input names that they are given to in the next call.
+        warm_up: calls before the first that is compared.
+    """
+
+    warm_up = 0
+
+    def __init__(self, model: SequenceClassifier, *, plain: bool) -> None:
+        self.model, self.plain = model, plain
+        self.carry: dict[str, str] = {}
+        self.plan = plan_of(model.feature)
+
+    def function(self, stages: bool) -> Any:
+        raise NotImplementedError
+
+    def save(self, folder: Path, *, stages: bool = False) -> None:
+        """Write a SavedModel; with `stages`, its inner values are outputs too."""
+        import tensorflow as tf
+
+        module = tf.Module()
+        module.model = self.model  # keeps its variables
+        module.function = self.function(stages)
+        tf.saved_model.save(module, str(folder), signatures={"serving_default": module.function})
+
+    def metadata(self) -> dict[str, Any]:
+        return {}
+
+    def calls(self, sounds: np.ndarray) -> dict[str, np.ndarray]:
+        """Inputs by name of one call after another."""
+        raise NotImplementedError
+
+    def expected(self, sounds: np.ndarray) -> dict[str, np.ndarray]:
+        """What the outputs should be, without the warm-up."""
+        raise NotImplementedError
+
+    def expected_stages(self, sounds: np.ndarray) -> dict[str, np.ndarray]:
+        """What the inner values should be, in the order in which they are computed."""
+        raise NotImplementedError
+
+
+class ClipGraph(Graph):
+    """Clips ``samples (1, samples)`` to ``scores (1, classes)``."""
+
+    def function(self, stages: bool) -> Any:
+        import tensorflow as tf
+
+        model, front = self.model, self.plan.front
+
+        def clip(samples: Any) -> dict[str, Any]:
+            if front.center:
+                samples = tf.pad(samples, ((0, 0), (front.n_fft // 2, front.n_fft // 2)))
+            frames = model.normalization(frames_of(self.plan, samples, plain=self.plain))
+            logits = model.network(frames, training=False)
+            outputs = {"scores": tf.nn.softmax(logits)}
+            return {**outputs, "features": frames, "network": logits} if stages else outputs
+
+        return tf.function(clip, input_signature=[tf.TensorSpec((1, model.n_samples), tf.float32, name="samples")])
+
+    def calls(self, sounds: np.ndarray) -> dict[str, np.ndarray]:
+        return {"samples": sounds[:, None, :]}
+
+    def expected(self, sounds: np.ndarray) -> dict[str, np.ndarray]:
+        return {"scores": self.model.scores(sounds)}
+
+    def expected_stages(self, sounds: np.ndarray) -> dict[str, np.ndarray]:
+        frames = ops.convert_to_numpy(self.model.frames(sounds))
+        logits = ops.convert_to_numpy(self.model.network(frames, training=False))
+        return {"features": frames, "network": logits, "scores": self.model.scores(sounds)}
+
+
+class StreamingGraph(Graph):
+    """``samples (1, block)`` and states to ``scores (1, classes)`` and states.
+
+    Attributes:
+        block: samples of a call.
+        silence: samples of digital silence that stand before a stream, after which nothing of the zeros is left with
+            which the states begin.
+    """
+
+    def __init__(self, model: SequenceClassifier, *, plain: bool) -> None:
+        super().__init__(model, plain=plain)
+        self.stream = Streaming(model)
+        if not self.stream.causal:
+            raise StreamError(f"a streaming export needs a network that streams: {self.stream.why}")
+        if self.plan.clip_steps:
+            raise StreamError(f"{type(model.feature).__name__} has a memory of its own, which is not exported yet")
+        front = self.plan.front
+        self.block = self.stream.group * front.hop
+        self.tail = max(0, front.n_fft - front.hop)  # samples that the next block's frames still see
+        shapes: dict[str, tuple[int, ...]] = {"state_samples": (self.tail,)}
+        shapes |= {f"state_rows_{i}": shape for i, shape in enumerate(self.stream.steps.rows)}
+        shapes["state_window"] = (self.stream.steps.window - 1, self.stream.steps.channels)
+        self.shapes = shapes
+        self.carry = {f"{name}_next": name for name in shapes}
+        self.silence = self.stream.silence
+        self.warm_up = self.silence // self.block
+        # the first frame begins `tail` samples early, the stream's half a frame if centred: so many zeros are between
+        self.lead = (self.tail - (front.n_fft // 2 if front.center else 0)) % front.hop
+
+    def function(self, stages: bool) -> Any:
+        import tensorflow as tf
+
+        model, steps = self.model, self.stream.steps
+
+        def block(samples: Any, **state: Any) -> dict[str, Any]:
+            seen = tf.concat([state["state_samples"], samples], axis=1)
+            frames = frames_of(self.plan, seen, plain=self.plain)
+            rows = [state[name] for name in self.shapes if name.startswith("state_rows")]
+            scores, window, *rows = step(model, steps, frames, state["state_window"], *rows)
+            after = [seen[:, seen.shape[1] - self.tail :], *rows, window]
+            outputs = {"scores": scores}
+            outputs |= {f"{name}_next": value for name, value in zip(self.shapes, after, strict=True)}
+            return {**outputs, "features": model.normalization(frames)} if stages else outputs
+
+        spec = {n: tf.TensorSpec((1, *shape), tf.float32, name=n) for n, shape in self.shapes.items()}
+        samples = tf.TensorSpec((1, self.block), tf.float32, name="samples")
+        return tf.function(block).get_concrete_function(samples, **spec)
+
+    def metadata(self) -> dict[str, Any]:
+        return {
+            "block": self.block,
+            "silence": self.silence,
+            "states": {name: list(shape) for name, shape in self.shapes.items()},
+            "hop_seconds": self.block / self.model.sr,
+        }
+
+    def _signal(self, sounds: np.ndarray) -> np.ndarray:
+        y = sounds.reshape(-1)
+        return np.pad(y, (0, -len(y) % self.block))
+
+    def calls(self, sounds: np.ndarray) -> dict[str, np.ndarray]:
+        y = np.concatenate([np.zeros(self.silence, np.float32), self._signal(sounds)])
+        states = {name: np.zeros((1, *shape), np.float32) for name, shape in self.shapes.items()}
+        return {"samples": y.reshape(-1, 1, self.block), **states}
+
+    def _reference(self, sounds: np.ndarray) -> list[tuple[np.ndarray, StreamState]]:
+        """Scores and state of the Keras stream after each block."""
+        state = self.stream.initial_state()
+        _, state = self.stream(np.zeros(self.lead, np.float32), state)
+        after = []
+        for block in self._signal(sounds).reshape(-1, self.block):
+            scores, state = self.stream(block, state)
+            after.append((scores, state))
+        return after
+
+    def expected(self, sounds: np.ndarray) -> dict[str, np.ndarray]:
+        after = self._reference(sounds)
+        values = {"scores": np.stack([scores for scores, _ in after])}
+        values["state_samples_next"] = np.stack([state.frames.samples for _, state in after])[:, None]
+        for i in range(len(self.stream.steps.rows)):
+            values[f"state_rows_{i}_next"] = np.stack([state.rows[i] for _, state in after])[:, None]
+        values["state_window_next"] = np.stack([state.window for _, state in after])[:, None]
+        return values
+
+    def expected_stages(self, sounds: np.ndarray) -> dict[str, np.ndarray]:
+        values = self.expected(sounds)
+        scores = values.pop("scores")
+        y = np.concatenate([np.zeros(self.silence + self.lead, np.float32), self._signal(sounds)])
+        frames = ops.convert_to_numpy(self.model.frames(y[None]))[0]
+        begin = self.silence // self.plan.front.hop
+        n = len(scores) * self.stream.group
+        features = frames[begin : begin + n].reshape(len(scores), 1, self.stream.group, -1)
+        samples = values.pop("state_samples_next")
+        return {"state_samples_next": samples, "features": features, **values, "scores": scores}

@@ -1,0 +1,221 @@
+"""Converters and runtimes of exported models, each call in a process of its own.
+
+A converter that crashes (static int8 of a recurrent layer does, tensorflow#75140) ends its process, not a training.
+This file is run as a script with a JSON request, imports nothing of audioseq, and answers with files.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+__all__ = ["ConversionError", "convert", "run"]
+
+
+class ConversionError(RuntimeError):
+    """A conversion, or a converted model, that failed in its process."""
+
+
+# ------------------------------------------------------------------------------------------ asked by the parent
+
+
+def convert(saved: Path, out: Path, kind: str, *, int8: bool = False) -> None:
+    """SavedModel folder to a LiteRT or ONNX file. Raises ConversionError with the converter's last words."""
+    _ask({"task": "convert", "saved": str(saved), "out": str(out), "kind": kind, "int8": int8})
+
+
+def run(
+    path: Path, kind: str, inputs: dict[str, np.ndarray], *, carry: dict[str, str] | None = None
+) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
+    """Run a model on one input after another.
+
+    Args:
+        path: SavedModel folder, LiteRT or ONNX file.
+        kind: ``"savedmodel"``, ``"litert"`` or ``"onnx"``.
+        inputs: by name; ``(n, *shape)`` for n calls, or ``(*shape)`` of the first call where `carry` names it.
+        carry: output name to the input name that it is given to in the next call.
+
+    Returns:
+        Outputs by name, ``(n, *shape)``; and ``milliseconds`` (median, p99 of a call), ``memory_mb`` (of the
+        process, above that after its imports; 0 where the system does not tell) and ``operations`` (how many, by
+        kind, where the format tells).
+    """
+    with tempfile.TemporaryDirectory() as folder:
+        np.savez(Path(folder) / "in.npz", **inputs)  # type: ignore[arg-type]
+        _ask({"task": "run", "path": str(path), "kind": kind, "carry": carry or {}, "folder": folder})
+        with np.load(Path(folder) / "out.npz") as arrays:
+            outputs = {name: arrays[name] for name in arrays.files}
+        return outputs, json.loads((Path(folder) / "facts.json").read_text())
+
+
+def _ask(request: dict[str, Any]) -> None:
+    environment = {**os.environ, "TF_CPP_MIN_LOG_LEVEL": "3", "CUDA_VISIBLE_DEVICES": "-1"}
+    done = subprocess.run(
+        [sys.executable, "-P", __file__, json.dumps(request)],
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    if done.returncode != 0:
+        lines = [line for line in done.stderr.strip().splitlines() if line.strip()]
+        what = f"killed by signal {-done.returncode}" if done.returncode < 0 else f"exit {done.returncode}"
+        last = lines[-1].strip()[:500] if lines else "it said nothing"
+        raise ConversionError(f"{request['task']} of {request['kind']} failed ({what}): {last}")
+
+
+# ------------------------------------------------------------------------------------------ done by the child
+
+
+def _convert(request: dict[str, Any]) -> None:
+    import tensorflow as tf
+    from tensorflow.python.framework.convert_to_constants import convert_variables_to_constants_v2
+
+    loaded = tf.saved_model.load(request["saved"])
+    signature = loaded.signatures["serving_default"]
+    specs = signature.structured_input_signature[1]
+    # both converters lose variables that a loop body reads, so they become constants first
+    frozen = convert_variables_to_constants_v2(signature, lower_control_flow=False)
+    order = [tensor.name.split(":")[0].removeprefix("serving_default_") for tensor in frozen.inputs]
+    names = sorted(signature.structured_outputs)
+
+    @tf.function(input_signature=[tf.TensorSpec(specs[n].shape, specs[n].dtype, name=n) for n in order])
+    def function(*values: Any) -> dict[str, Any]:
+        return dict(zip(names, frozen(*values), strict=True))
+
+    if request["kind"] == "onnx":
+        import tf2onnx
+        from keras.src.export.tf2onnx_lib import patch_tf2onnx  # tf2onnx 1.17 fails on NumPy 2 without
+
+        patch_tf2onnx()
+        tf2onnx.convert.from_function(
+            function, function.input_signature, opset=17, output_path=request["out"], large_model=False
+        )
+        return
+    with tempfile.TemporaryDirectory() as folder:
+        module = tf.Module()
+        module.function = function
+        tf.saved_model.save(module, folder, signatures={"serving_default": function})
+        converter = tf.lite.TFLiteConverter.from_saved_model(folder)
+        converter.target_spec.supported_ops = [tf.lite.OpsSet.TFLITE_BUILTINS]
+        if request["int8"]:
+            converter.optimizations = [tf.lite.Optimize.DEFAULT]
+        Path(request["out"]).write_bytes(converter.convert())
+
+
+class _LiteRT:
+    def __init__(self, path: str) -> None:
+        from ai_edge_litert.interpreter import Interpreter
+
+        self.interpreter = Interpreter(model_path=path, num_threads=1)
+        self.runner = self.interpreter.get_signature_runner("serving_default")
+
+    def __call__(self, **inputs: np.ndarray) -> dict[str, np.ndarray]:
+        return self.runner(**inputs)
+
+    def operations(self) -> dict[str, int]:
+        counts: dict[str, int] = {}
+        for details in self.interpreter._get_ops_details():
+            counts[details["op_name"]] = counts.get(details["op_name"], 0) + 1
+        return counts
+
+
+class _Onnx:
+    def __init__(self, path: str) -> None:
+        import onnxruntime
+
+        options = onnxruntime.SessionOptions()
+        options.intra_op_num_threads = 1
+        self.path = path
+        self.session = onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
+        self.names = [output.name for output in self.session.get_outputs()]
+
+    def __call__(self, **inputs: np.ndarray) -> dict[str, np.ndarray]:
+        return dict(zip(self.names, self.session.run(None, inputs), strict=True))
+
+    def operations(self) -> dict[str, int]:
+        import onnx
+
+        counts: dict[str, int] = {}
+        for node in onnx.load(self.path).graph.node:
+            counts[node.op_type] = counts.get(node.op_type, 0) + 1
+        return counts
+
+
+class _SavedModel:
+    def __init__(self, path: str) -> None:
+        import tensorflow as tf
+
+        tf.config.threading.set_intra_op_parallelism_threads(1)
+        tf.config.threading.set_inter_op_parallelism_threads(1)
+        self.loaded = tf.saved_model.load(path)
+        self.function = self.loaded.signatures["serving_default"]
+        self.constant = tf.constant
+
+    def __call__(self, **inputs: np.ndarray) -> dict[str, np.ndarray]:
+        outputs = self.function(**{name: self.constant(value) for name, value in inputs.items()})
+        return {name: value.numpy() for name, value in outputs.items()}
+
+    def operations(self) -> dict[str, int]:
+        return {}
+
+
+def _resident() -> float:
+    """Resident memory of this process in MB."""
+    try:
+        return int(Path("/proc/self/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE") / 2**20
+    except OSError:
+        return 0.0
+
+
+def _run(request: dict[str, Any]) -> None:
+    folder, carry = Path(request["folder"]), request["carry"]
+    with np.load(folder / "in.npz") as arrays:
+        inputs = {name: arrays[name] for name in arrays.files}
+    kinds: dict[str, Any] = {"litert": _LiteRT, "onnx": _Onnx, "savedmodel": _SavedModel}
+    if request["kind"] == "litert":
+        import ai_edge_litert.interpreter  # noqa: F401
+    elif request["kind"] == "onnx":
+        import onnxruntime  # noqa: F401
+    else:
+        import tensorflow  # noqa: F401
+    before = _resident()
+    model = kinds[request["kind"]](request["path"])
+    carried = {name: inputs.pop(name) for name in carry.values()}
+    n = len(next(iter(inputs.values())))
+    collected: dict[str, list[np.ndarray]] = {}
+    seconds = []
+    settled = min(5, n - 1)  # the first calls allocate
+    memory = 0.0
+    for i in range(n):
+        call = {**{name: values[i] for name, values in inputs.items()}, **carried}
+        begin = time.perf_counter()
+        outputs = model(**call)
+        seconds.append(time.perf_counter() - begin)
+        if i == settled:  # later the outputs that are collected here would count too
+            memory = _resident() - before
+        for name, value in outputs.items():
+            collected.setdefault(name, []).append(np.array(value))
+        carried = {into: np.array(outputs[out]) for out, into in carry.items()}
+    counted = seconds[settled:]
+    facts = {
+        "milliseconds": {"median": 1e3 * float(np.median(counted)), "p99": 1e3 * float(np.percentile(counted, 99))},
+        "memory_mb": memory,
+        "operations": model.operations(),
+    }
+    stacked = {name: np.stack(values) for name, values in collected.items()}
+    np.savez(folder / "out.npz", **stacked)  # type: ignore[arg-type]
+    (folder / "facts.json").write_text(json.dumps(facts))
+
+
+if __name__ == "__main__":
+    asked = json.loads(sys.argv[1])
+    {"convert": _convert, "run": _run}[asked["task"]](asked)

@@ -1,0 +1,439 @@
+"""Samples to frames: every feature is described once and computed by one arithmetic.
+
+A description is a frozen, hashable value: ``LogMel(sr=16000, n_mels=40)``. Called on samples it computes on NumPy and
+returns ``(time, features)`` float32; its `layer` is the same arithmetic on ``keras.ops``. Parameters, names and numbers
+are librosa's (McFee et al. 2015, https://doi.org/10.25080/Majora-7b98e3ed-003): a description and the librosa function
+with the same parameters agree.
+
+Conventions: samples are float in [-1, 1] at `sr` Hz, of shape ``(samples,)`` or ``(batch, samples)``. Frames are
+``(time, features)`` or ``(batch, time, features)``, time before frequency. Centred frames see zeros beyond both ends.
+A frame depends on nothing but its own clip.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Literal
+
+import numpy as np
+
+from audioseq.arguments import is_number, is_whole, require
+from audioseq.features.steps import (
+    Decibel,
+    Derivative,
+    FrontEnd,
+    GainControl,
+    Matmul,
+    Step,
+    TopDecibel,
+    check_level,
+    dct_matrix,
+    frames_on_numpy,
+    mel_filters,
+    plan_of,
+)
+
+if TYPE_CHECKING:
+    from audioseq.features.layer import FeatureLayer
+    from audioseq.features.stream import FrameStream
+
+__all__ = ["MFCC", "PCEN", "Chain", "Delta", "Feature", "LogMel", "Mel", "Spectrogram"]
+
+
+class Feature:
+    """What all descriptions share: calling, chaining, counting, saving."""
+
+    def __rshift__(self, stage: Feature) -> Chain:
+        return Chain((self, stage))
+
+    def layer(self, **kwargs: Any) -> FeatureLayer:
+        """The same numbers as a Keras layer: on the GPU, in ``tf.data``, in the saved model. Loads Keras."""
+        from audioseq.features.layer import FeatureLayer
+
+        return FeatureLayer(self, **kwargs)
+
+    def stream(self) -> FrameStream:
+        """The same numbers block by block: ``frames, state = stream(block, state)``; see `features.stream`."""
+        from audioseq.features.stream import FrameStream
+
+        return FrameStream(self)
+
+    def to_dict(self) -> dict[str, Any]:
+        """The description as plain JSON values; `from_dict` gives it back."""
+        fields = dataclasses.asdict(self)  # type: ignore[call-overload]
+        fields = {name: v.item() if isinstance(v, np.generic) else v for name, v in fields.items()}
+        return {"feature": type(self).__name__, **fields}
+
+    @staticmethod
+    def from_dict(config: dict[str, Any]) -> Feature:
+        """The description that `to_dict` wrote. Raises ValueError for a name that is no feature."""
+        config = dict(config)
+        name = config.pop("feature", None)
+        if name == "Chain":
+            return Chain(tuple(Feature.from_dict(stage) for stage in config["stages"]))
+        kinds = {kind.__name__: kind for kind in (Spectrogram, Mel, LogMel, MFCC, Delta, PCEN)}
+        if name not in kinds:
+            raise ValueError(f"A feature is one of {sorted([*kinds, 'Chain'])}. Received: {name!r}")
+        if isinstance(config.get("order"), list):
+            config["order"] = tuple(config["order"])
+        return kinds[name](**config)
+
+    # Each description lowers to one front end, then steps that see one frame, then steps that see the whole clip.
+    def front_end(self) -> FrontEnd:
+        raise ValueError(
+            f"{type(self).__name__} reads frames, so it cannot stand first. "
+            f"Chain it: LogMel() >> {type(self).__name__}()"
+        )
+
+    def frame_steps(self) -> tuple[Step, ...]:
+        return ()
+
+    def clip_steps(self) -> tuple[Step, ...]:
+        return ()
+
+    def width(self, n_features: int) -> int:
+        """Features a frame after this stage, when `n_features` come in."""
+        return n_features
+
+    @property
+    def sr(self) -> int:
+        """Sample rate in Hz that the description expects."""
+        return self.front_end().sr
+
+    @property
+    def n_features(self) -> int:
+        """Features in a frame."""
+        return self.width(0)
+
+    def n_frames(self, n_samples: Any) -> Any:
+        """Frames that a clip of `n_samples` samples gives (an int, or an array or tensor of them)."""
+        front = self.front_end()
+        if front.center:
+            return 1 + (n_samples - front.n_fft % 2) // front.hop
+        return 1 + (n_samples - front.n_fft) // front.hop
+
+    def times(self, frames: np.ndarray | int) -> np.ndarray:
+        """Time of the middle of each frame in seconds, shape ``(time,)``.
+
+        `frames` is what the description returned, ``(..., time, features)``, or a number of frames.
+        """
+        n = frames if isinstance(frames, (int, np.integer)) else np.asarray(frames).shape[-2]
+        front = self.front_end()
+        offset = 0 if front.center else front.n_fft // 2
+        return (np.arange(n) * front.hop + offset) / front.sr
+
+    def __call__(self, y: np.ndarray) -> np.ndarray:
+        """Compute on NumPy, without TensorFlow.
+
+        Args:
+            y: samples, float, ``(samples,)`` or ``(batch, samples)``, at `sr` Hz.
+
+        Returns:
+            Frames, float32, ``(time, features)`` or ``(batch, time, features)``.
+
+        Raises:
+            ValueError: for integers, NaN, infinity or samples beyond 1e12, no samples, or another number of
+                dimensions.
+        """
+        plan = plan_of(self)
+        y = _check_samples(y, plan.front)
+        if y.ndim == 1:
+            return frames_on_numpy(plan, y)
+        return np.stack([frames_on_numpy(plan, clip) for clip in y])
+
+
+@dataclass(frozen=True, kw_only=True)
+class Spectrogram(Feature):
+    """Magnitude spectrogram raised to `power`: ``np.abs(librosa.stft(y, ...)) ** power``, transposed.
+
+    Args:
+        sr: sample rate in Hz.
+        n_fft: samples in a frame, and length of the FFT.
+        win_length: samples in the window, centred in the frame; None: `n_fft`.
+        hop_length: samples between frames; None: a quarter of the window.
+        window: name of a periodic SciPy window.
+        center: frame t is centred on sample ``t * hop_length``, zeros beyond the ends; False: it begins there.
+        power: 1 magnitude, 2 power.
+        precision: "fast" computes in float32. "exact" windows and transforms in float64, as librosa does, and costs
+            about twice the time; the two differ by up to 2e-4 dB at 60 dB and 2e-3 dB at 80 dB under the peak.
+    """
+
+    sr: int = 16000
+    n_fft: int = 512
+    win_length: int | None = None
+    hop_length: int | None = None
+    window: str = "hann"
+    center: bool = True
+    power: float = 2.0
+    precision: Literal["fast", "exact"] = "fast"
+
+    def __post_init__(self) -> None:
+        require(is_whole(self.sr, 1), "sr is a whole number of Hz, such as 16000 (did you pass kHz?)", self.sr)
+        require(is_whole(self.n_fft, 2), "n_fft is a whole number of samples, 2 or more", self.n_fft)
+        require(
+            self.win_length is None or (is_whole(self.win_length, 1) and self.win_length <= self.n_fft),
+            f"win_length is a whole number of samples, at most n_fft={self.n_fft} (did you pass milliseconds?)",
+            self.win_length,
+        )
+        require(
+            self.hop_length is None or is_whole(self.hop_length, 1),
+            "hop_length is a whole number of samples, 1 or more (did you pass seconds?)",
+            self.hop_length,
+        )
+        require(isinstance(self.window, str), "window is the name of a SciPy window", self.window)
+        require(_is_flag(self.center), "center is True or False", self.center)
+        require(is_number(self.power) and self.power > 0, "power is above 0: 1 magnitude, 2 power", self.power)
+        require(self.precision in ("fast", "exact"), 'precision is "fast" or "exact"', self.precision)
+
+    @property
+    def hop(self) -> int:
+        """Samples between frames."""
+        return self.hop_length or (self.win_length or self.n_fft) // 4 or 1
+
+    def front_end(self) -> FrontEnd:
+        return FrontEnd(
+            sr=int(self.sr),
+            n_fft=int(self.n_fft),
+            win_length=int(self.win_length or self.n_fft),
+            hop=int(self.hop),
+            window=self.window,
+            center=bool(self.center),
+            power=float(self.power),
+            precision=self.precision,
+        )
+
+    def width(self, n_features: int) -> int:
+        return self.n_fft // 2 + 1
+
+
+@dataclass(frozen=True, kw_only=True)
+class Mel(Spectrogram):
+    """Mel spectrogram: ``librosa.feature.melspectrogram``, transposed.
+
+    Args:
+        n_mels: bands.
+        fmin: lowest frequency in Hz.
+        fmax: highest frequency in Hz; None: half of `sr`.
+        htk: HTK's mel scale instead of Slaney's.
+        norm: "slaney" gives every band the same area; None a peak of 1.
+    """
+
+    n_mels: int = 40
+    fmin: float = 0.0
+    fmax: float | None = None
+    htk: bool = False
+    norm: Literal["slaney"] | None = "slaney"
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        require(is_whole(self.n_mels, 1), "n_mels is a whole number, 1 or more", self.n_mels)
+        require(_is_flag(self.htk), "htk is True or False", self.htk)
+        top = self.sr / 2 if self.fmax is None else self.fmax
+        require(
+            is_number(self.fmin) and is_number(top) and 0 <= self.fmin < top <= self.sr / 2,
+            f"0 <= fmin < fmax <= sr / 2 = {self.sr / 2:g} Hz",
+            (self.fmin, self.fmax),
+        )
+        require(self.norm in ("slaney", None), 'norm is "slaney" or None', self.norm)
+
+    def frame_steps(self) -> tuple[Step, ...]:
+        return (Matmul(self._bank()),)
+
+    def width(self, n_features: int) -> int:
+        return self.n_mels
+
+    def _bank(self) -> np.ndarray:
+        fmax = self.sr / 2 if self.fmax is None else self.fmax
+        return mel_filters(self.sr, self.n_fft, self.n_mels, self.fmin, fmax, self.htk, self.norm)
+
+
+@dataclass(frozen=True, kw_only=True)
+class LogMel(Mel):
+    """Mel spectrogram in decibels: ``librosa.power_to_db(melspectrogram, ref=1.0, amin=amin, top_db=top_db)``.
+
+    Args:
+        amin: floor of the power before the logarithm; 1e-10 is -100 dB. The floor is fixed, so that a clip gives
+            the same numbers alone, in a batch and in a stream.
+        ref: power that is 0 dB.
+        top_db: raise what lies further than this under the clip's own peak; None: do not. Needs the whole clip.
+    """
+
+    amin: float = 1e-10
+    ref: float = 1.0
+    top_db: float | None = None
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        require(is_number(self.amin) and self.amin > 0, "amin is a power above 0", self.amin)
+        require(is_number(self.ref) and self.ref > 0, "ref is a power above 0", self.ref)
+        limit = self.top_db is None or (is_number(self.top_db) and self.top_db > 0)
+        require(limit, "top_db is above 0 dB, or None", self.top_db)
+
+    def frame_steps(self) -> tuple[Step, ...]:
+        return (*super().frame_steps(), Decibel(self.amin, self.ref))
+
+    def clip_steps(self) -> tuple[Step, ...]:
+        return () if self.top_db is None else (TopDecibel(self.top_db),)
+
+
+@dataclass(frozen=True, kw_only=True)
+class MFCC(LogMel):
+    """Mel-frequency cepstral coefficients: ``librosa.feature.mfcc(S=log_mel)``, orthonormal DCT-II, transposed.
+
+    Args:
+        n_mfcc: coefficients, from the zeroth on.
+        lifter: cepstral lifter (0: none), ``1 + lifter / 2 * sin(pi * n / lifter)``.
+
+    librosa limits its decibels to `top_db` 80 under the peak; here that is off unless asked for.
+    """
+
+    n_mfcc: int = 13
+    lifter: float = 0.0
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        require(
+            is_whole(self.n_mfcc, 1) and self.n_mfcc <= self.n_mels,
+            f"n_mfcc is a whole number from 1 to n_mels={self.n_mels}",
+            self.n_mfcc,
+        )
+        require(is_number(self.lifter) and self.lifter >= 0, "lifter is 0 or above", self.lifter)
+
+    def frame_steps(self) -> tuple[Step, ...]:
+        return super().frame_steps() + (
+            () if self.top_db is not None else (Matmul(dct_matrix(self.n_mels, self.n_mfcc, self.lifter)),)
+        )
+
+    def clip_steps(self) -> tuple[Step, ...]:
+        return super().clip_steps() + (
+            (Matmul(dct_matrix(self.n_mels, self.n_mfcc, self.lifter)),) if self.top_db is not None else ()
+        )
+
+    def width(self, n_features: int) -> int:
+        return self.n_mfcc
+
+
+@dataclass(frozen=True, kw_only=True)
+class Delta(Feature):
+    """Local derivative over time by a Savitzky-Golay fit: ``librosa.feature.delta(mode="interp")``.
+
+    Args:
+        win_length: frames that the fit sees, odd, 3 or more. A clip of fewer frames repeats its last one.
+        order: order of the derivative, 1 or more. A tuple joins several along the features, where 0 is
+            the input itself: ``order=(0, 1, 2)``.
+    """
+
+    win_length: int = 9
+    order: int | tuple[int, ...] = 1
+
+    def __post_init__(self) -> None:
+        odd = is_whole(self.win_length, 3) and self.win_length % 2 == 1
+        require(odd, "win_length is an odd number of frames, 3 or more", self.win_length)
+        orders = self.order if isinstance(self.order, tuple) else (self.order,)
+        fits = bool(orders) and all(k == 0 or (is_whole(k, 1) and k < self.win_length) for k in orders)
+        rule = f"order is from 1 to win_length - 1 = {self.win_length - 1}, or a tuple of such without repeats"
+        require(fits and orders != (0,) and len(set(orders)) == len(orders), rule, self.order)
+
+    def clip_steps(self) -> tuple[Step, ...]:
+        return (Derivative(self.win_length, self.order if isinstance(self.order, tuple) else (self.order,)),)
+
+    def width(self, n_features: int) -> int:
+        return n_features * (len(self.order) if isinstance(self.order, tuple) else 1)
+
+
+@dataclass(frozen=True, kw_only=True)
+class PCEN(Feature):
+    """Per-channel energy normalisation (Wang et al. 2017, arXiv:1607.05666): ``librosa.pcen(S * scale)``.
+
+    Reads a mel spectrogram, usually of `power` 1: ``Mel(power=1.0) >> PCEN()``.
+
+    Args:
+        gain, bias, power, time_constant, eps: as in librosa; `time_constant` in seconds.
+        scale: factor before everything else; librosa's defaults expect samples in [-2**31, 2**31).
+    """
+
+    gain: float = 0.98
+    bias: float = 2.0
+    power: float = 0.5
+    time_constant: float = 0.4
+    eps: float = 1e-6
+    scale: float = 2.0**31
+
+    def __post_init__(self) -> None:
+        for name in ("bias", "power", "time_constant", "eps", "scale"):
+            value = getattr(self, name)
+            require(is_number(value) and value > 0, f"{name} is above 0", value)
+        require(is_number(self.gain) and self.gain >= 0, "gain is 0 or above", self.gain)
+
+    def clip_steps(self) -> tuple[Step, ...]:
+        return (GainControl(self.gain, self.bias, self.power, self.time_constant, self.eps, self.scale),)
+
+
+@dataclass(frozen=True)
+class Chain(Feature):
+    """Descriptions one after another: ``LogMel() >> Delta(order=(0, 1, 2))``, or ``Chain([LogMel(), Delta()])``.
+
+    The first turns samples into frames; the others read frames.
+    """
+
+    stages: tuple[Feature, ...] = field(default=())
+
+    def __init__(self, stages: Iterable[Feature]) -> None:
+        flat: list[Feature] = []
+        for stage in stages:
+            if not isinstance(stage, Feature):
+                raise ValueError(f"A chain is made of feature descriptions. Received: {stage!r}")
+            flat.extend(stage.stages if isinstance(stage, Chain) else (stage,))
+        object.__setattr__(self, "stages", tuple(flat))
+        if not flat:
+            raise ValueError("A chain has at least one stage. Received: none")
+        flat[0].front_end()
+        for stage in flat[1:]:
+            if isinstance(stage, Spectrogram):
+                raise ValueError(f"{type(stage).__name__} reads samples, so it can only stand first in a chain.")
+
+    def to_dict(self) -> dict[str, Any]:
+        return {"feature": "Chain", "stages": [stage.to_dict() for stage in self.stages]}
+
+    def front_end(self) -> FrontEnd:
+        return self.stages[0].front_end()
+
+    def frame_steps(self) -> tuple[Step, ...]:
+        return self.stages[0].frame_steps()
+
+    def clip_steps(self) -> tuple[Step, ...]:
+        own = [self.stages[0].clip_steps()]
+        for stage in self.stages[1:]:
+            steps = stage.clip_steps()
+            own.append(tuple(s.at(self.front_end()) if isinstance(s, GainControl) else s for s in steps))
+        return tuple(step for steps in own for step in steps)
+
+    def width(self, n_features: int) -> int:
+        for stage in self.stages:
+            n_features = stage.width(n_features)
+        return n_features
+
+
+def _check_samples(y: Any, front: FrontEnd) -> np.ndarray:
+    y = np.asarray(y)
+    if y.dtype.kind in "iub":
+        raise ValueError(
+            "Samples are float in [-1, 1] (divide 16-bit integers by 32768). "
+            f"Received: dtype {y.dtype}, shape {y.shape}"
+        )
+    if y.dtype.kind != "f" or y.ndim not in (1, 2):
+        raise ValueError(
+            f"Samples are float of shape (samples,) or (batch, samples). Received: dtype {y.dtype}, shape {y.shape}"
+        )
+    least = 1 if front.center else front.n_fft
+    if y.shape[-1] < least or y.size == 0:
+        raise ValueError(f"A clip has at least {least} samples here. Received: shape {y.shape}")
+    y = np.ascontiguousarray(y, np.float32)
+    check_level(y)
+    return y
+
+
+def _is_flag(value: Any) -> bool:
+    return isinstance(value, (bool, np.bool_))

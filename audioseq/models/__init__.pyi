@@ -1,0 +1,31 @@
+from . import layers as layers, rolls as rolls, saving as saving, sound as sound, tokens as tokens
+from .layers import (
+    FULL as FULL,
+    MADE as MADE,
+    Harmony as Harmony,
+    Meter as Meter,
+    Recall as Recall,
+)
+from .rolls import (
+    polyphony_lstm as polyphony_lstm,
+)
+from .saving import (
+    ModelError as ModelError,
+    WholeModel as WholeModel,
+    full_precision as full_precision,
+)
+from .sound import (
+    TIME_STRIDE as TIME_STRIDE,
+    attention_rnn as attention_rnn,
+    cnn_lstm as cnn_lstm,
+    feed_forward as feed_forward,
+    gru as gru,
+    lstm as lstm,
+    rnn as rnn,
+)
+from .tokens import (
+    TokenNetwork as TokenNetwork,
+    event_gru as event_gru,
+    event_lstm as event_lstm,
+    event_rnn as event_rnn,
+)

@@ -1,0 +1,367 @@
+"""The music model that makes one file of everything: tokenizer, network, and the tempo and meter of what it learnt;
+what is requested of a piece, and how that becomes tokens and then notes.
+
+A piece is as long as requested: its last note ends at the end of the last bar, or second. It keeps to the tokenizer's
+grammar, and so to a key, a range and a number of voices, because what breaks a rule is never drawn; also an untrained
+network writes files that every program opens.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+import math
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import keras
+import numpy as np
+
+from audioseq.arguments import ArgumentError, is_count, is_whole, require
+from audioseq.midi.score import Score, as_pretty_midi, as_score
+from audioseq.models.saving import WholeModel, full_precision
+from audioseq.models.tokens import TokenNetwork
+from audioseq.music.constraints import MOST_VOICES, constraints_of, pitch_mask
+from audioseq.music.sampling import CHUNK, Job, Sampler
+from audioseq.tokens import beats
+from audioseq.tokens.base import MOST_STEPS, Tokenizer
+from audioseq.tokens.tokenizers import BeatTokenizer, tokenizer_from_dict
+
+if TYPE_CHECKING:
+    import pretty_midi
+
+__all__ = ["Note", "Options", "Plan", "SequenceGenerator", "plan"]
+
+
+BARS = 16  # of a piece where no length is asked for
+
+
+@dataclass(frozen=True, kw_only=True)
+class Options:
+    """What is asked of a piece.
+
+    Attributes:
+        bars: its length, the prompt included. Where neither this nor `seconds` is given, 16.
+        seconds: its length, in the place of `bars`.
+        temperature: logits are divided by it: below 1 bolder in what is likely; 0 always takes the likeliest.
+        top_k: only so many likeliest tokens are drawn from; None: all.
+        top_p: only the likeliest tokens that together have this probability; 1: all.
+        min_p: only tokens at least so likely, in shares of the likeliest.
+        key: such as ``"C major"`` or ``"F# minor"``; other notes are not drawn. None: all are.
+        pitch_range: lowest and highest MIDI pitch; None: those that the model learnt.
+        polyphony: notes that may sound together, 1 to 32.
+        tempo: quarter notes a minute; None: the prompt's, or what the model knows.
+        meter: such as ``(3, 4)``; None: the prompt's, or what the model knows.
+
+    Raises:
+        ValueError: one of them is outside its domain.
+    """
+
+    bars: int | None = None
+    seconds: float | None = None
+    temperature: float = 0.95
+    top_k: int | None = None
+    top_p: float = 0.95
+    min_p: float = 0.0
+    key: str | None = None
+    pitch_range: tuple[int, int] | None = None
+    polyphony: int = MOST_VOICES
+    tempo: float | None = None
+    meter: tuple[int, int] | None = None
+
+    def __post_init__(self) -> None:
+        require(self.bars is None or self.seconds is None, "bars or seconds, not both", (self.bars, self.seconds))
+        require(self.bars is None or is_whole(self.bars, 1), "bars is a whole number from 1", self.bars)
+        rule = "seconds is a number above 0"
+        require(self.seconds is None or (math.isfinite(self.seconds) and self.seconds > 0), rule, self.seconds)
+        rule = "temperature is a number, 0 (the likeliest token each time) or above; 1 is the model as it is"
+        require(math.isfinite(self.temperature) and self.temperature >= 0, rule, self.temperature)
+        rule = "top_k is a whole number from 1, or None"
+        require(self.top_k is None or is_whole(self.top_k, 1), rule, self.top_k)
+        require(0 < self.top_p <= 1, "top_p is a probability above 0", self.top_p)
+        require(0 <= self.min_p <= 1, "min_p is from 0 to 1", self.min_p)
+        require(self.tempo is None or 4 <= self.tempo <= 1000, "tempo is 4 to 1000 quarter notes a minute", self.tempo)
+        rule = "meter is two whole numbers such as (3, 4), the second 1, 2, 4, 8, 16 or 32"
+        require(self.meter is None or _is_meter(self.meter), rule, self.meter)
+
+
+@dataclass(frozen=True)
+class Note:
+    """A note as it comes: `pitch`, `velocity`, `start` and `end` in seconds, `program`, `is_drum`."""
+
+    pitch: int
+    velocity: int
+    start: float
+    end: float
+    program: int
+    is_drum: bool
+
+
+@dataclass(frozen=True, eq=False)
+class Plan:
+    """A job, and how its tokens are read afterwards."""
+
+    job: Job
+    tokenizer: Tokenizer
+    tempo: float | None
+    meter: tuple[int, int] | None
+
+    def score(self, tokens: np.ndarray) -> Score:
+        return self.tokenizer.score(tokens, tempo=self.tempo, meter=self.meter)
+
+
+@keras.saving.register_keras_serializable("audioseq")
+class SequenceGenerator(WholeModel):
+    """Tokens to logits of the next token in one saved file, and from it to music.
+
+    Args:
+        tokenizer: what wrote the tokens.
+        network: says what follows each token.
+        tempo: quarter notes a minute of a generated piece where none is asked for.
+        meter: of a generated piece where a bar must be known and none is asked for.
+        pitch_range: lowest and highest MIDI pitch of what it learnt; without another wish, new notes keep to it.
+
+    Input shape:
+        ``(batch, time)``, tokens; a piece begins with `tokens.base.BOS`.
+
+    Output shape:
+        ``(batch, time, tokens)``, logits.
+    """
+
+    def __init__(
+        self,
+        tokenizer: Tokenizer,
+        network: TokenNetwork,
+        *,
+        tempo: float = 120.0,
+        meter: tuple[int, int] = (4, 4),
+        pitch_range: tuple[int, int] = (0, 127),
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(**kwargs)
+        if not isinstance(network, TokenNetwork) or network.size != tokenizer.size:
+            what = network.size if isinstance(network, TokenNetwork) else type(network).__name__
+            raise ValueError(f"network is a TokenNetwork of the tokenizer's {tokenizer.size} tokens. Received: {what}")
+        low, high = pitch_range
+        require(4 <= tempo <= 1000, "tempo is 4 to 1000 quarter notes a minute", tempo)
+        require(meter[0] >= 1 and meter[1] in (1, 2, 4, 8, 16, 32), "meter is such as (3, 4)", meter)
+        require(0 <= low <= high <= 127, "pitch_range is two MIDI pitches, 0 <= low <= high <= 127", pitch_range)
+        self.tokenizer, self.network = tokenizer, network
+        self.tempo, self.meter = float(tempo), (int(meter[0]), int(meter[1]))
+        self.pitch_range = (int(pitch_range[0]), int(pitch_range[1]))
+        self.build((None, None))
+
+    def build(self, input_shape: Any) -> None:
+        self.built = True
+
+    def call(self, tokens: Any, training: bool | None = None) -> Any:
+        return self.network(tokens, training=training)
+
+    @functools.cached_property
+    def sampler(self) -> Sampler:
+        """What draws from the network within the tokenizer's constraints."""
+        return Sampler(self.network, constraints_of(self.tokenizer))
+
+    def generate(
+        self,
+        prompt: Score | pretty_midi.PrettyMIDI | None = None,
+        *,
+        seed: int = 0,
+        options: Options | None = None,
+        **changes: Any,
+    ) -> pretty_midi.PrettyMIDI:
+        """Write a piece.
+
+        Args:
+            prompt: how the piece begins; the network goes on from there. None: it begins by itself.
+            seed: of what is drawn; the same seed and options give the same piece, alone or in a batch.
+            options: how long, in which key and range, how boldly; see `Options`.
+            changes: fields of `options` with other values: ``bars=16, temperature=0.95, key="C major"``.
+
+        Raises:
+            ValueError: an option is outside its domain, or does not fit the prompt.
+        """
+        return self.generate_batch(1, prompt, seed=seed, options=options, **changes)[0]
+
+    def generate_batch(
+        self,
+        count: int,
+        prompt: Score | pretty_midi.PrettyMIDI | None = None,
+        *,
+        seed: int = 0,
+        options: Options | None = None,
+        **changes: Any,
+    ) -> list[pretty_midi.PrettyMIDI]:
+        """Write several pieces at once: those that `generate` writes with `seed`, ``seed + 1`` and so on."""
+        return write_pieces(self, count, prompt, seed=seed, options=options, changes=changes)
+
+    def notes(
+        self,
+        prompt: Score | pretty_midi.PrettyMIDI | None = None,
+        *,
+        seed: int = 0,
+        options: Options | None = None,
+        **changes: Any,
+    ) -> Iterator[Note]:
+        """The notes of the piece that `generate` writes, each as soon as it has ended, the prompt's too."""
+        return stream_notes(self, prompt, seed=seed, options=options, changes=changes)
+
+    def get_config(self) -> dict[str, Any]:
+        return {
+            **super().get_config(),
+            "tokenizer": self.tokenizer.to_dict(),
+            "network": full_precision(keras.saving.serialize_keras_object(self.network)),
+            "tempo": self.tempo,
+            "meter": list(self.meter),
+            "pitch_range": list(self.pitch_range),
+        }
+
+    @classmethod
+    def from_config(cls, config: dict[str, Any], custom_objects: Any = None) -> SequenceGenerator:
+        config = dict(config)
+        config["tokenizer"] = tokenizer_from_dict(config["tokenizer"])
+        config["network"] = keras.saving.deserialize_keras_object(config["network"], custom_objects=custom_objects)
+        return cls(**config)
+
+
+def plan(model: SequenceGenerator, prompt: Score | pretty_midi.PrettyMIDI | None, options: Options, seed: int) -> Plan:
+    """What a piece means for the sampling loop.
+
+    Raises:
+        ValueError: the prompt, the options and the model do not fit each other.
+    """
+    require(is_whole(seed, 0), "seed is a whole number, 0 or above", seed)
+    tokenizer, limits = model.tokenizer, constraints_of(model.tokenizer)
+    score = None if prompt is None else as_score(prompt)
+    tempo = options.tempo or (_tempo_of(score) if score else model.tempo)
+    meter = options.meter or (_meter_of(score) if score else model.meter)
+    keep = pitch_mask(tokenizer, key=options.key, pitch_range=options.pitch_range or model.pitch_range)
+    steps = _steps(tokenizer, options, tempo, meter)
+    bars, said_tempo, said_meter = 0, False, isinstance(tokenizer, BeatTokenizer)  # by the tokens
+    tokens = np.zeros(0, np.int32)
+    if isinstance(tokenizer, BeatTokenizer):
+        bars = 0 if options.seconds else options.bars or BARS
+        said_tempo = tokenizer.tempo_bins > 0 and options.tempo is None and options.seconds is None
+        if not said_tempo:
+            keep = keep & (tokenizer.table.kind != beats.TEMPO)
+        if options.meter is not None:
+            require(options.meter in tokenizer.meters, "the model knows no such meter", options.meter)
+            keep = keep & (tokenizer.table.kind != beats.METER)
+            first = tokenizer.table.first
+            place = tokenizer.meters.index(options.meter)
+            tokens = np.array([first[beats.BAR], first[beats.METER] + place], np.int32)
+            if score is not None:  # its bars are those of the piece
+                score = dataclasses.replace(score, meters=np.array([[0, *options.meter]], np.int64))
+    if score is not None:
+        tokens = _encode(tokenizer, score, options)
+    state = limits.run(limits.start(end=steps, bars=bars, polyphony=options.polyphony), tokens)
+    left = limits.left(state)
+    asked = f"{options.seconds:g} s" if options.seconds else f"bars: {options.bars or BARS}"
+    rule = f"the prompt is shorter than the piece that is asked for ({asked}), so that steps are left to write"
+    require(left > 0, rule, left)
+    job = Job(tokens, state, keep, seed, options.temperature, options.top_k or 0, options.top_p, options.min_p)
+    return Plan(job, tokenizer, None if said_tempo else tempo, None if said_meter else meter)
+
+
+def write_pieces(
+    model: SequenceGenerator,
+    count: int,
+    prompt: Score | pretty_midi.PrettyMIDI | None,
+    *,
+    seed: int,
+    options: Options | None,
+    changes: dict[str, Any],
+) -> list[pretty_midi.PrettyMIDI]:
+    """See `SequenceGenerator.generate_batch`."""
+    require(is_whole(count, 1), "count is a whole number, 1 or more", count)
+    options = dataclasses.replace(options or Options(), **changes)
+    plans = [plan(model, prompt, options, seed + i) for i in range(count)]
+    drawn = model.sampler.draw([one.job for one in plans])
+    return [as_pretty_midi(one.score(tokens)) for one, tokens in zip(plans, drawn, strict=True)]
+
+
+def stream_notes(
+    model: SequenceGenerator,
+    prompt: Score | pretty_midi.PrettyMIDI | None,
+    *,
+    seed: int,
+    options: Options | None,
+    changes: dict[str, Any],
+    chunk: int = CHUNK // 8,
+) -> Iterator[Note]:
+    """See `SequenceGenerator.notes`."""
+    one = plan(model, prompt, dataclasses.replace(options or Options(), **changes), seed)
+    limits = model.sampler.constraints
+
+    def stream() -> Iterator[Note]:
+        tokens, state, told = one.job.prompt, one.job.state, Counter[tuple[Any, ...]]()
+        for new in model.sampler.chunks([one.job], chunk=chunk):
+            tokens, state = np.concatenate([tokens, new[0]]), limits.run(state, new[0])
+            # what ends where the tokens end may go on in the next ones
+            over = len(new[0]) < chunk
+            yield from _untold(one, tokens, told, before=MOST_STEPS + 1 if over else limits.now(state))
+
+    return stream()
+
+
+def _untold(one: Plan, tokens: np.ndarray, told: Counter[tuple[Any, ...]], *, before: int) -> Iterator[Note]:
+    """The notes that end before a step and were not told yet."""
+    tokenizer: Any = one.tokenizer
+    score = one.score(tokens)
+    notes = score.notes[np.lexsort([score.notes[name] for name in ("pitch", "start", "end")])]
+    if tokenizer.in_seconds:
+        end = notes["end"] * tokenizer.steps_per_second
+    else:
+        end = notes["end_tick"] * tokenizer.steps_per_beat / score.resolution
+    fields = [notes[field.name].tolist() for field in dataclasses.fields(Note)]
+    seen = Counter[tuple[Any, ...]]()  # two tracks may play the same
+    for note in map(Note, *(column[: np.count_nonzero(np.rint(end) < before)] for column in fields)):
+        what = (note.pitch, note.start, note.program, note.is_drum)
+        seen[what] += 1
+        if seen[what] > told[what]:
+            told[what] += 1
+            yield note
+
+
+def _encode(tokenizer: Tokenizer, score: Score, options: Options) -> np.ndarray:
+    pitch = score.notes["pitch"][~score.notes["is_drum"]]
+    for what, (low, high) in (
+        ("the model knows", (tokenizer.low, tokenizer.high)),
+        ("is asked for", options.pitch_range or (0, 127)),
+    ):
+        outside = pitch[(pitch < low) | (pitch > high)]
+        rule = f"the prompt keeps to the range that {what}, {low} to {high}"
+        require(not len(outside), rule, f"{len(outside)} notes outside, such as {outside[0] if len(outside) else 0}")
+    try:
+        return tokenizer.encode(score)
+    except ValueError as error:
+        raise ArgumentError(f"the prompt cannot be used: {error}") from error
+
+
+def _steps(tokenizer: Any, options: Options, tempo: float, meter: tuple[int, int]) -> int:
+    """Length of a piece in the tokenizer's steps."""
+    seconds = options.seconds or (options.bars or BARS) * meter[0] * 4 / meter[1] * 60 / tempo
+    rate = tokenizer.steps_per_second if tokenizer.in_seconds else tokenizer.steps_per_beat * tempo / 60
+    steps = round(seconds * rate)
+    require(1 <= steps <= MOST_STEPS, f"a piece has 1 to {MOST_STEPS:,} of the model's steps", steps)
+    return steps
+
+
+def _tempo_of(score: Score) -> float:
+    return float(6e7 / score.tempos[0, 1])
+
+
+def _meter_of(score: Score) -> tuple[int, int]:
+    return (int(score.meters[-1, 1]), int(score.meters[-1, 2])) if len(score.meters) else (4, 4)
+
+
+def _is_meter(meter: Any) -> bool:
+    return (
+        isinstance(meter, tuple)
+        and len(meter) == 2
+        and is_count(meter[0], 1, 64)
+        and is_whole(meter[1], 1)
+        and meter[1] in (1, 2, 4, 8, 16, 32)
+    )

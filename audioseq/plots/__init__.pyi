@@ -1,0 +1,29 @@
+from . import (
+    figure as figure,
+    memory as memory,
+    piano_roll as piano_roll,
+    recognition as recognition,
+    training as training,
+)
+from .figure import (
+    BEST as BEST,
+    GREY as GREY,
+    LINES as LINES,
+    new_figure as new_figure,
+    save_figure as save_figure,
+)
+from .memory import (
+    gradient_flow as gradient_flow,
+    memory_page as memory_page,
+    memory_share as memory_share,
+)
+from .piano_roll import (
+    notes as notes,
+)
+from .recognition import (
+    confusion_matrix as confusion_matrix,
+    detection_curve as detection_curve,
+)
+from .training import (
+    learning_curve as learning_curve,
+)

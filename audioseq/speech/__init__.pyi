@@ -1,0 +1,35 @@
+from . import (
+    classifier as classifier,
+    detector as detector,
+    evaluation as evaluation,
+    streaming as streaming,
+    thresholds as thresholds,
+)
+from .classifier import (
+    Classification as Classification,
+    SequenceClassifier as SequenceClassifier,
+)
+from .detector import (
+    Detector as Detector,
+    Event as Event,
+)
+from .evaluation import (
+    Evaluation as Evaluation,
+    Misheard as Misheard,
+    evaluate_folder as evaluate_folder,
+    evaluate_predictions as evaluate_predictions,
+    wilson_interval as wilson_interval,
+)
+from .streaming import (
+    StreamError as StreamError,
+    Streaming as Streaming,
+    StreamState as StreamState,
+    steps_of as steps_of,
+)
+from .thresholds import (
+    Match as Match,
+    match_events as match_events,
+    scores_of as scores_of,
+    tune_on_scores as tune_on_scores,
+    tune_thresholds as tune_thresholds,
+)

@@ -1,0 +1,204 @@
+"""Words with times in a stream.
+
+Scores of a `Streaming` model are averaged over a short time; a word is an event when its average passes the word's
+threshold and has stopped rising: the smoothed posteriors of Chen et al. 2014, "Small-footprint keyword spotting using
+deep neural networks".
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.lib.stride_tricks import sliding_window_view
+
+from audioseq.features.stream import check_block
+from audioseq.speech.classifier import SequenceClassifier
+from audioseq.speech.streaming import StreamError, Streaming
+
+__all__ = ["Detector", "Event"]
+
+FALLING = 0.12  # seconds without a new peak after which a word is told
+HALF_WORD = 0.25  # seconds: half of a spoken command
+
+
+@dataclass(frozen=True)
+class Event:
+    """A word in a stream.
+
+    Attributes:
+        start, end: seconds from the first sample of the stream.
+        label: class name.
+        score: highest averaged probability.
+        told: seconds from the first sample to the sample with which it became known.
+    """
+
+    start: float
+    end: float
+    label: str
+    score: float
+    told: float = float("nan")
+
+
+class Detector:
+    """Find words in a stream of samples.
+
+    Args:
+        model: a classifier, or its `Streaming`.
+        threshold: least averaged probability of a word, from 0 to 1: one for all, or by label (others have 0.5). With
+            1 a word is never told.
+        refractory: seconds from one word to the next, at least.
+        smoothing: seconds over which scores are averaged.
+
+    Classes whose name begins with ``_`` (``_unknown_``, ``_silence_``) are no words. A word's average passes the
+    threshold about its middle, before the network can know how long it is: `start` and `end` lie half a second apart
+    about that moment. A word that is told is told again only after its average fell below the threshold.
+
+    What it holds does not grow with the stream.
+
+    Raises:
+        StreamError: for a threshold that is not from 0 to 1 or of a label that is no word of the model, or times that
+            are no seconds.
+    """
+
+    def __init__(
+        self,
+        model: SequenceClassifier | Streaming,
+        *,
+        threshold: float | Mapping[str, float] = 0.5,
+        refractory: float = 0.5,
+        smoothing: float = 0.6,
+    ) -> None:
+        self.stream = model if isinstance(model, Streaming) else Streaming(model)
+        self.words = {n: i for i, n in enumerate(self.stream.model.class_names) if not n.startswith("_")}
+        if not self.words:
+            raise StreamError(f"a detector needs words. Received: {', '.join(self.stream.model.class_names)} alone")
+        self.thresholds = _thresholds(threshold, self.words)
+        for name, value in (("refractory", refractory), ("smoothing", smoothing)):
+            if not 0 <= value < 60:
+                raise StreamError(f"{name} is from 0 to 60 seconds (did you pass milliseconds?). Received: {value!r}")
+        self.refractory, self.smoothing = refractory, smoothing
+        self.reset()
+
+    def reset(self) -> None:
+        """Forget the stream; the next block is the first of another."""
+        self.state = self.stream.initial_state()
+        self.samples_seen = self.scores_seen = 0
+        self.picker = _Picker(self)
+
+    @property
+    def average(self) -> dict[str, float]:
+        """The averaged probability of each word now."""
+        return dict(zip(self.words, map(float, self.picker.average), strict=True))
+
+    def push(self, block: np.ndarray) -> list[Event]:
+        """The words that a block, float ``(samples,)`` of any length, makes known, in the order of their times.
+
+        Raises:
+            ValueError: for integers, NaN or infinity, or more than one dimension; the stream stays as it was.
+        """
+        block = check_block(block)
+        scores, self.state = self.stream(block, self.state)
+        self.samples_seen += len(block)
+        return self._pick(scores)
+
+    def finish(self) -> list[Event]:
+        """The words that the end of the stream makes known. Then the detector is as new."""
+        events = self._pick(self.stream.finish(self.state)) + self.picker.close()
+        end = self.samples_seen / self.stream.model.sr
+        self.reset()
+        return [dataclasses.replace(event, told=min(event.told, end)) for event in events]
+
+    def events_of(self, scores: np.ndarray) -> list[Event]:
+        """The words of a whole stream by its scores ``(scores, classes)``; the detector's own stream is not touched."""
+        picker = _Picker(self)
+        return picker.pick(scores, self.stream.times(len(scores))) + picker.close()
+
+    def _pick(self, scores: np.ndarray) -> list[Event]:
+        times = self.stream.times(len(scores), self.scores_seen)
+        self.scores_seen += len(scores)
+        return self.picker.pick(scores, times)
+
+
+def _thresholds(threshold: float | Mapping[str, float], words: Mapping[str, int]) -> dict[str, float]:
+    given = dict(threshold) if isinstance(threshold, Mapping) else dict.fromkeys(words, threshold)
+    for name, value in given.items():
+        if name not in words:
+            raise StreamError(f"threshold is for words of the model, {', '.join(words)}. Received: {name!r}")
+        if not 0 <= value <= 1:
+            raise StreamError(f"threshold of {name} is a probability from 0 to 1. Received: {value!r}")
+    return {name: float(given.get(name, 0.5)) for name in words}
+
+
+class _Picker:
+    """Scores to events."""
+
+    def __init__(self, detector: Detector) -> None:
+        stream = detector.stream
+        self.names = list(detector.words)
+        self.columns = np.array([detector.words[name] for name in self.names], int)
+        thresholds = np.array([detector.thresholds[name] for name in self.names])
+        self.thresholds = np.where(thresholds < 1, thresholds, np.inf)
+        self.rows = max(1, round(detector.smoothing / stream.hop))
+        self.refractory, self.latency = detector.refractory, stream.latency
+        self.recent = np.zeros((self.rows - 1, len(self.columns)), np.float32)  # scores that an average still holds
+        self.average = np.zeros(len(self.columns), np.float32)
+        self.delay = (self.rows - 1) / 2 * stream.hop
+        self.free_from = -np.inf  # when the next word may begin to rise
+        self.held = np.zeros(len(self.names), bool)  # words that were told and whose average has not fallen since
+        self.rising: _Rising | None = None
+
+    def pick(self, scores: np.ndarray, times: np.ndarray) -> list[Event]:
+        events: list[Event] = []
+        if not len(scores):
+            return events
+        rows = np.concatenate([self.recent, scores[:, self.columns]])
+        self.recent = rows[len(scores) :].copy()
+        averages = sliding_window_view(rows, self.rows, axis=0).mean(-1)  # (scores, words)
+        self.average = averages[-1].copy()
+        best = (averages - self.thresholds).argmax(1)
+        passed = averages >= self.thresholds  # (scores, words)
+        best_passed = passed[np.arange(len(best)), best].tolist()
+        holding = bool(self.held.any())
+        for i, above in enumerate(best_passed):
+            if not above and self.rising is None and not holding:
+                continue
+            word, time = int(best[i]), float(times[i])
+            if holding:
+                self.held &= passed[i]
+                holding = bool(self.held.any())
+            rising = self.rising
+            if rising is None:
+                if above and not self.held[word] and time >= self.free_from:
+                    self.rising = _Rising(word, time, time, float(averages[i, word]))
+            elif above and word == rising.word and averages[i, word] > rising.score:
+                self.rising = dataclasses.replace(rising, peak=time, score=float(averages[i, word]))
+            elif not above or word != rising.word or time - rising.peak > FALLING:
+                events.append(self._tell(rising, time))
+                holding = True
+        return events
+
+    def close(self) -> list[Event]:
+        return [] if self.rising is None else [self._tell(self.rising, self.rising.peak + FALLING)]
+
+    def _tell(self, rising: _Rising, time: float) -> Event:
+        self.rising, self.free_from = None, rising.begin + self.refractory
+        self.held[rising.word] = True
+        middle = max(0.0, rising.begin - self.delay)
+        return Event(
+            start=max(0.0, middle - HALF_WORD),
+            end=middle + HALF_WORD,
+            label=self.names[rising.word],
+            score=rising.score,
+            told=time + self.latency,
+        )
+
+
+@dataclass(frozen=True)
+class _Rising:
+    word: int
+    begin: float  # seconds, when its average passed the threshold
+    peak: float
+    score: float

@@ -1,0 +1,183 @@
+"""Events against the words that were spoken, and the threshold of each word that gives most for few false alarms.
+
+Streams are judged as keyword spotting is (Chen et al. 2014, "Small-footprint keyword spotting using deep neural
+networks"): by false alarms per hour and by the share of words found.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from audioseq.audio import reading
+from audioseq.features.stream import check_block
+from audioseq.speech.classifier import SequenceClassifier
+from audioseq.speech.detector import Detector, Event
+from audioseq.speech.streaming import Streaming
+
+__all__ = ["Match", "match_events", "scores_of", "tune_on_scores", "tune_thresholds"]
+
+
+@dataclass(frozen=True)
+class Match:
+    """Events against what was said.
+
+    Attributes:
+        hits: pairs (said, event), each said word and each event in one pair at most.
+        missed: words that no event met.
+        false_alarms: events that met no word of their label.
+    """
+
+    hits: list[tuple[Event, Event]]
+    missed: list[Event]
+    false_alarms: list[Event]
+
+
+def match_events(said: Iterable[Event], events: Iterable[Event], *, tolerance: float = 0.5) -> Match:
+    """Pair events with the words that were said.
+
+    An event meets a word of its label when its middle lies within the word, `tolerance` seconds to either side (half a
+    second in NIST's spoken term detection, Fiscus et al. 2007).
+    """
+    open_ = sorted(said, key=lambda word: word.start)
+    hits, false_alarms = [], []
+    for event in sorted(events, key=lambda event: event.start):
+        middle = (event.start + event.end) / 2
+        for word in open_:
+            if word.label == event.label and word.start - tolerance <= middle <= word.end + tolerance:
+                hits.append((word, event))
+                open_.remove(word)
+                break
+        else:
+            false_alarms.append(event)
+    return Match(hits, open_, false_alarms)
+
+
+def tune_thresholds(
+    model: SequenceClassifier | Streaming,
+    streams: Iterable[tuple[str | os.PathLike[str] | np.ndarray, Sequence[Event]]],
+    *,
+    false_alarms_per_hour: float = 0.5,
+    lowest: float = 0.5,
+    refractory: float = 0.5,
+    smoothing: float = 0.6,
+) -> dict[str, float]:
+    """The threshold of each word that finds most words within so many false alarms per hour, of all words together.
+
+    Args:
+        model: a classifier, or its `Streaming`.
+        streams: pairs of a sound (a file, or float samples at the model's rate) and the words said in it.
+        false_alarms_per_hour: allowed on these streams.
+        lowest: threshold that no word goes under.
+        refractory, smoothing: as the detector will have them.
+
+    Returns:
+        Thresholds by label, for `Detector`; `lowest` for a word without a false alarm.
+
+    Raises:
+        ValueError: for no streams, or words that are none of the model's.
+    """
+    stream = model if isinstance(model, Streaming) else Streaming(model)
+
+    def scored() -> Iterator[tuple[np.ndarray, Sequence[Event], float]]:
+        for sound, said in streams:
+            scores, samples = scores_of(stream, sound)
+            yield scores, said, samples / stream.model.sr
+
+    options = {"lowest": lowest, "refractory": refractory, "smoothing": smoothing}
+    return tune_on_scores(stream, scored(), false_alarms_per_hour=false_alarms_per_hour, **options)
+
+
+def tune_on_scores(
+    stream: Streaming,
+    streams: Iterable[tuple[np.ndarray, Sequence[Event], float]],
+    *,
+    false_alarms_per_hour: float = 0.5,
+    lowest: float = 0.5,
+    refractory: float = 0.5,
+    smoothing: float = 0.6,
+) -> dict[str, float]:
+    """`tune_thresholds` on scores that were computed before: triples of scores, words said, and seconds."""
+    detector = Detector(stream, threshold=lowest, refractory=refractory, smoothing=smoothing)
+    tracks, found, seconds = [], {name: [] for name in detector.words}, 0.0  # type: ignore[var-annotated]
+    for scores, said, length in streams:
+        unknown = sorted({word.label for word in said} - set(detector.words))
+        if unknown:
+            raise ValueError(f"words of a stream are the model's, {', '.join(detector.words)}. Received: {unknown}")
+        seconds += length
+        tracks.append((scores, said))
+        match = match_events(said, detector.events_of(scores))
+        for _, event in match.hits:
+            found[event.label].append((event.score, True))
+        for event in match.false_alarms:
+            found[event.label].append((event.score, False))
+    if not seconds:
+        raise ValueError("tune_thresholds needs at least one stream. Received: none")
+    allowed = int(false_alarms_per_hour * seconds / 3600)
+
+    def matched(thresholds: Mapping[str, float]) -> list[Match]:
+        tuned = Detector(stream, threshold=thresholds, refractory=refractory, smoothing=smoothing)
+        return [match_events(said, tuned.events_of(scores)) for scores, said in tracks]
+
+    # a threshold decides what is held and for how long, so that others may be told than were counted: look again, and
+    # since what is raised then may cost more than it saved, also from the thresholds of smaller allowances
+    best, most = dict.fromkeys(found, 1.0), -1
+    for k in range(allowed, -1, -1):
+        thresholds = _spend(found, k, lowest)
+        while True:
+            matches = matched(thresholds)
+            false = [event for match in matches for event in match.false_alarms]
+            if len(false) <= allowed:
+                break
+            for event in sorted(false, key=lambda event: event.score)[: len(false) - allowed]:
+                thresholds[event.label] = max(thresholds[event.label], _above(event.score))
+        hits = sum(len(match.hits) for match in matches)
+        if hits > most:
+            best, most = thresholds, hits
+    return best
+
+
+def _above(score: float) -> float:
+    """A threshold that `score` does not pass, nor with the 1e-5 by which blocks may differ."""
+    return min(1.0, score + 1e-5)
+
+
+def _spend(found: Mapping[str, list[tuple[float, bool]]], allowed: int, lowest: float) -> dict[str, float]:
+    """Thresholds that let `allowed` false alarms in, each where it brings most words."""
+    # of each word, by how many of its false alarms are let in: threshold, and how many it finds
+    candidates: dict[str, list[tuple[float, int]]] = {}
+    for name, events in found.items():
+        false = sorted((score for score, hit in events if not hit), reverse=True)
+        true = np.array([score for score, hit in events if hit])
+        levels = [_above(score) for score in false] + [lowest]
+        candidates[name] = [(level, int((true >= level).sum())) for level in levels]
+    # best[k]: most words found when k false alarms are let in among the words so far, and how many each word lets in
+    best: list[tuple[int, dict[str, int]]] = [(0, {})] * (allowed + 1)
+    for name, choices in candidates.items():
+        longer = []
+        for k in range(allowed + 1):
+            own = max(range(min(k, len(choices) - 1) + 1), key=lambda n: best[k - n][0] + choices[n][1])
+            longer.append((best[k - own][0] + choices[own][1], {**best[k - own][1], name: own}))
+        best = longer
+    taken = best[allowed][1]
+    return {name: choices[taken[name]][0] for name, choices in candidates.items()}
+
+
+def scores_of(stream: Streaming, sound: str | os.PathLike[str] | np.ndarray) -> tuple[np.ndarray, int]:
+    """All scores of a file or of samples, and its length in samples."""
+    sr = stream.model.sr
+    blocks: Iterable[np.ndarray]
+    if isinstance(sound, (str, os.PathLike)):
+        blocks = reading.stream(sound, sr=sr, block=10.0)
+    else:
+        whole = check_block(sound)
+        blocks = (whole[i : i + 10 * sr] for i in range(0, len(whole), 10 * sr))
+    state, parts, samples = stream.initial_state(), [], 0
+    for block in blocks:
+        scores, state = stream(block, state)
+        parts.append(scores)
+        samples += len(block)
+    return np.concatenate([*parts, stream.finish(state)]), samples

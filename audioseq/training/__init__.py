@@ -1,0 +1,5 @@
+"""Data and a model to a trained model, its checkpoints and its history."""
+
+import lazy_loader
+
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

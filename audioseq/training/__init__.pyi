@@ -1,0 +1,34 @@
+from . import augment as augment, fitting as fitting, runs as runs, trainees as trainees
+from .augment import (
+    BackgroundNoise as BackgroundNoise,
+    FilterAugment as FilterAugment,
+    Gain as Gain,
+    Mixup as Mixup,
+    Resample as Resample,
+    Reverberation as Reverberation,
+    SpecAugment as SpecAugment,
+    TimeShift as TimeShift,
+)
+from .fitting import (
+    Fitted as Fitted,
+    Settings as Settings,
+    TrainingError as TrainingError,
+    device_scope as device_scope,
+    fit as fit,
+    steps_of as steps_of,
+)
+from .runs import (
+    RunError as RunError,
+    model_card as model_card,
+    music_card as music_card,
+    open_run as open_run,
+    versions as versions,
+    write_skipped as write_skipped,
+)
+from .trainees import (
+    AugmentedClassifier as AugmentedClassifier,
+    NextFrame as NextFrame,
+    NextToken as NextToken,
+    Trainee as Trainee,
+    feature_statistics as feature_statistics,
+)

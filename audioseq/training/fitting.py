@@ -1,0 +1,342 @@
+"""One function over ``model.fit`` that can be killed at any moment and go on with the same bits.
+
+Each epoch draws its examples by ``(seed, epoch)``; the whole state (weights, averages, optimizer, seed generators, best
+weights, history) is written after it, whole or not at all. A run that is resumed repeats the epoch that was cut short.
+"""
+
+from __future__ import annotations
+
+import csv
+import dataclasses
+import importlib.util
+import io
+import json
+import math
+import os
+import time
+import zipfile
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, nullcontext
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+from keras import ops
+
+from audioseq.arguments import is_number, is_whole, require
+from audioseq.files import atomic_path, write_text
+from audioseq.training.runs import CHECKPOINT, HISTORY
+from audioseq.training.trainees import Trainee
+
+__all__ = ["Fitted", "Settings", "TrainingError", "device_scope", "fit", "steps_of"]
+
+
+class TrainingError(RuntimeError):
+    """A run that cannot begin or go on."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Settings:
+    """How to train.
+
+    Attributes:
+        epochs: passes over the training data.
+        batch_size: examples a step.
+        learning_rate: peak of the schedule: linear warm-up over `warmup` of all steps, then a cosine to zero.
+        weight_decay: of AdamW (Loshchilov & Hutter 2019, arXiv:1711.05101), for matrices and kernels alone.
+        clip_norm: greatest global norm of the gradients; None: any.
+        ema: share of all steps over which the weights that are validated and kept are averaged, exponentially; None:
+            the weights themselves.
+        patience: epochs without a better validation after which training stops; None: never.
+        seed: of the order of the examples. Weights and layers take theirs from `keras.utils.set_random_seed`.
+
+    Raises:
+        ValueError: for a value outside its domain.
+    """
+
+    epochs: int = 40
+    batch_size: int = 64
+    learning_rate: float = 2e-3
+    warmup: float = 0.08
+    weight_decay: float = 0.05
+    clip_norm: float | None = 1.0
+    ema: float | None = 0.03
+    patience: int | None = None
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        for name, least in (("epochs", 1), ("batch_size", 1), ("seed", 0)):
+            value = getattr(self, name)
+            require(is_whole(value, least), f"{name} is a whole number, {least} or above", value)
+        rate, warmup, decay = self.learning_rate, self.warmup, self.weight_decay
+        require(is_number(rate) and rate > 0, "learning_rate is above 0", rate)
+        require(is_number(warmup) and 0 <= warmup < 1, "warmup is a share, from 0 to below 1", warmup)
+        require(is_number(decay) and decay >= 0, "weight_decay is 0 or above", decay)
+        norm, ema, patience = self.clip_norm, self.ema, self.patience
+        require(norm is None or (is_number(norm) and norm > 0), "clip_norm is above 0, or None", norm)
+        require(ema is None or (is_number(ema) and 0 < ema <= 1), "ema is a share, above 0 to 1, or None", ema)
+        require(patience is None or is_whole(patience, 1), "patience is a whole number, 1 or above, or None", patience)
+
+
+@dataclass(frozen=True)
+class Fitted:
+    """What `fit` reached.
+
+    Attributes:
+        history: one row an epoch: ``epoch, loss``, the metrics, the same with ``val_`` before them, ``learning_rate``,
+            what callbacks added to the logs, ``seconds``.
+        best_epoch: the epoch whose weights were kept, from 0.
+        interrupted: whether Ctrl-C ended it.
+        seconds: that the epochs took.
+    """
+
+    history: list[dict[str, float]]
+    best_epoch: int
+    interrupted: bool = False
+    seconds: float = 0.0
+
+
+def fit(
+    model: Trainee,
+    training: Any,
+    validation: Any,
+    settings: Settings,
+    *,
+    out: str | os.PathLike[str],
+    resume: bool = False,
+    callbacks: Sequence[keras.callbacks.Callback] = (),
+    verbose: int = 1,
+) -> Fitted:
+    """Train; leave the best weights in `model`, and ``checkpoint.npz`` and ``history.csv`` in the folder `out`.
+
+    Args:
+        model: network, loss and validation: an `AugmentedClassifier`, or another `training.trainees.Trainee`.
+        training, validation: data that `model` can read: for clips a `data.words.ClipSet` each.
+        settings: how.
+        out: the folder.
+        resume: go on from the checkpoint in `out`.
+        callbacks: of Keras.
+        verbose: of `keras.Model.fit`.
+
+    Numbers that `callbacks` add to the logs of an epoch become columns of ``history.csv``: `memory.GradientMonitor`.
+
+    Raises:
+        TrainingError: when `resume` is asked for without a checkpoint that fits, or the loss is no number.
+    """
+    out = Path(out)
+    steps = steps_of(model, training, settings)
+    with _strategy_of(model):
+        model(model.example(training))  # makes all variables
+        optimizer = keras.optimizers.AdamW(
+            _schedule(settings, steps),
+            weight_decay=settings.weight_decay,
+            global_clipnorm=settings.clip_norm,
+            use_ema=settings.ema is not None,
+            ema_momentum=1.0 - 1.0 / max(1.0, (settings.ema or 1.0) * settings.epochs * steps),
+        )
+        optimizer.exclude_from_weight_decay([v for v in model.trainable_variables if len(v.shape) < 2])
+        model.compile_with(optimizer)
+        optimizer.build(model.trainable_variables)
+    keeper = _Keeper(model, validation, settings, out)
+    start = keeper.restore() if resume else 0
+    interrupted = False
+    if start < settings.epochs and not keeper.exhausted():
+        try:
+            model.fit(
+                model.batches(
+                    training, settings.batch_size, seed=settings.seed, epochs=settings.epochs, start_epoch=start
+                ),
+                initial_epoch=start,
+                epochs=settings.epochs,
+                steps_per_epoch=steps,
+                shuffle=False,  # the data come in their order
+                callbacks=[keeper, *callbacks, _Writer(keeper), *_tensorboard(out)],
+                verbose=verbose,
+            )
+        except KeyboardInterrupt:
+            interrupted = True
+    keeper.leave_best()
+    return Fitted(keeper.history, keeper.best_epoch, interrupted, sum(row["seconds"] for row in keeper.history))
+
+
+def steps_of(model: Trainee, training: Any, settings: Settings) -> int:
+    """Batches in an epoch. Raises TrainingError where the data do not fill one."""
+    steps = model.steps(training, settings.batch_size)
+    if steps < 1:
+        raise TrainingError(
+            f"the training examples do not fill one batch: batch_size is {settings.batch_size}, and must be smaller"
+        )
+    return steps
+
+
+@contextmanager
+def device_scope(mixed_precision: bool | None = None) -> Iterator[None]:
+    """Build a model inside this to train it as the machine's accelerators allow.
+
+    Several GPUs share each batch (`tf.distribute.MirroredStrategy`). On a GPU, layers that gain from it compute in
+    bfloat16; the weights, recurrent states and the saved model stay in float32.
+
+    Args:
+        mixed_precision: True or False to decide for yourself; None: where there is a GPU.
+    """
+    gpus, strategy = 0, nullcontext()
+    if keras.backend.backend() == "tensorflow":
+        import tensorflow as tf
+
+        gpus = len(tf.config.list_logical_devices("GPU"))
+        strategy = tf.distribute.MirroredStrategy().scope() if gpus > 1 else strategy
+    before = keras.config.dtype_policy()
+    with strategy:
+        if mixed_precision or (mixed_precision is None and gpus):
+            keras.config.set_dtype_policy("mixed_bfloat16")
+        try:
+            yield
+        finally:
+            keras.config.set_dtype_policy(before)
+
+
+def _strategy_of(model: keras.Model) -> Any:
+    strategy = getattr(model, "distribute_strategy", None)
+    return nullcontext() if strategy is None else strategy.scope()
+
+
+def _tensorboard(out: Path) -> list[keras.callbacks.Callback]:
+    if importlib.util.find_spec("tensorboard") is None or keras.backend.backend() != "tensorflow":
+        return []
+    return [keras.callbacks.TensorBoard(out / "tensorboard")]
+
+
+def _schedule(settings: Settings, steps: int) -> Any:
+    total = settings.epochs * steps
+    warmup = max(1, round(settings.warmup * total))
+    return keras.optimizers.schedules.CosineDecay(
+        0.0, max(1, total - warmup), warmup_target=settings.learning_rate, warmup_steps=warmup
+    )
+
+
+class _Keeper(keras.callbacks.Callback):
+    """Validates after each epoch, keeps the best weights and writes the state."""
+
+    def __init__(self, model: Trainee, validation: Any, settings: Settings, out: Path) -> None:
+        super().__init__()
+        self.trained, self.validation, self.settings, self.out = model, validation, settings, out
+        self.history: list[dict[str, float]] = []
+        self.best: list[np.ndarray] | None = None
+        self.best_epoch = -1
+
+    def on_epoch_begin(self, epoch: int, logs: Any = None) -> None:
+        self.began = time.perf_counter()
+
+    def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
+        logs = {} if logs is None else logs
+        if not math.isfinite(logs.get("loss", 0.0)):
+            raise TrainingError(
+                f"the loss of epoch {epoch + 1} is {logs['loss']}: lower the learning rate, "
+                f"now {self.settings.learning_rate:g}"
+            )
+        raw = self._swap_in_averages()
+        found = self.trained.validate(self.validation, self.settings.batch_size)
+        found = {f"val_{name}": float(value) for name, value in found.items()}
+        row = {
+            "epoch": epoch,
+            "loss": float(logs["loss"]),
+            **{name: float(value) for name, value in logs.items() if name != "loss"},
+            **found,
+            "learning_rate": float(ops.convert_to_numpy(self.trained.optimizer.learning_rate)),
+            "seconds": round(time.perf_counter() - self.began, 3),
+        }
+        logs.update(found)
+        rank = self.trained.rank
+        if self.best is None or rank(row) > rank(self.history[self.best_epoch]):
+            self.best, self.best_epoch = self._weights(), epoch
+        if raw is not None:
+            for variable, value in zip(self.trained.trainable_variables, raw, strict=True):
+                variable.assign(value)
+        self.history.append(row)
+        if self.exhausted():
+            self.trained.stop_training = True
+
+    def write(self, logs: dict[str, float]) -> None:
+        """Add what other callbacks logged in the epoch to its row, and write the state."""
+        row = self.history[-1]
+        row |= {name: float(value) for name, value in logs.items() if name not in row}
+        row["seconds"] = row.pop("seconds")  # last, as the one column that no seed decides
+        self._save()
+
+    def exhausted(self) -> bool:
+        """Whether `patience` has run out."""
+        patience = self.settings.patience
+        return patience is not None and len(self.history) - 1 - self.best_epoch >= patience
+
+    def _swap_in_averages(self) -> list[np.ndarray] | None:
+        if self.settings.ema is None:
+            return None
+        variables = self.trained.trainable_variables
+        averages = self.trained.optimizer._model_variables_moving_average
+        # copies: on JAX two variables must not hold one buffer
+        raw = [np.array(ops.convert_to_numpy(v)) for v in variables]
+        for variable, average in zip(variables, averages, strict=True):
+            variable.assign(np.array(ops.convert_to_numpy(average)))
+        return raw
+
+    def _weights(self) -> list[np.ndarray]:
+        return [np.array(ops.convert_to_numpy(v)) for v in self.trained.kept.weights]
+
+    def leave_best(self) -> None:
+        """Put the best weights into the classifier."""
+        if self.best is not None:
+            self.trained.kept.set_weights(self.best)
+
+    def _state(self) -> list[Any]:
+        seen = {id(v): v for v in [*self.trained.variables, *self.trained.optimizer.variables]}
+        return list(seen.values())
+
+    def _save(self) -> None:
+        rows = io.StringIO()
+        names = dict.fromkeys(name for row in self.history for name in row)
+        writer = csv.DictWriter(rows, [*(name for name in names if name != "seconds"), "seconds"])
+        writer.writeheader()
+        writer.writerows(self.history)
+        arrays = {f"state/{i}": ops.convert_to_numpy(v) for i, v in enumerate(self._state())}
+        arrays |= {f"best/{i}": value for i, value in enumerate(self.best or [])}
+        about = {"history": self.history, "best_epoch": self.best_epoch, "settings": dataclasses.asdict(self.settings)}
+        with atomic_path(self.out / CHECKPOINT) as path, path.open("wb") as file:
+            np.savez(file, about=np.frombuffer(json.dumps(about).encode(), np.uint8), **arrays)
+        write_text(self.out / HISTORY, rows.getvalue())
+
+    def restore(self) -> int:
+        """Take up the state that `_save` wrote; gives the epoch to go on with."""
+        path = self.out / CHECKPOINT
+        if not path.is_file():
+            raise TrainingError(f"{path}: there is no checkpoint to resume from")
+        try:
+            with np.load(path) as arrays:
+                about = json.loads(arrays["about"].tobytes())
+                state = [arrays[f"state/{i}"] for i in range(sum(k.startswith("state/") for k in arrays.files))]
+                self.best = [arrays[f"best/{i}"] for i in range(sum(k.startswith("best/") for k in arrays.files))]
+        except (ValueError, KeyError, OSError, EOFError, zipfile.BadZipFile) as error:
+            raise TrainingError(f"{path}: is not a checkpoint of ours ({error})") from error
+        own, theirs = dataclasses.asdict(self.settings), about["settings"]
+        changed = sorted(name for name in own if own[name] != theirs.get(name))
+        variables = self._state()
+        shapes = [tuple(v.shape) for v in variables] == [value.shape for value in state]
+        if changed or not shapes:
+            what = f"{changed[0]} was {theirs.get(changed[0])}, now {own[changed[0]]}" if changed else "another network"
+            raise TrainingError(f"{path}: belongs to a run with other settings: {what}")
+        for variable, value in zip(variables, state, strict=True):
+            variable.assign(value)
+        self.history, self.best_epoch = about["history"], about["best_epoch"]
+        return len(self.history)
+
+
+class _Writer(keras.callbacks.Callback):
+    """Lets the keeper write the epoch once every callback of the user's has logged what it found."""
+
+    def __init__(self, keeper: _Keeper) -> None:
+        super().__init__()
+        self.keeper = keeper
+
+    def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
+        self.keeper.write(logs or {})

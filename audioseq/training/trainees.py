@@ -1,0 +1,285 @@
+"""What `training.fit` trains: a network with its data, its loss, what validates it and what is kept of it.
+
+`AugmentedClassifier` learns clips, `NextToken` music as tokens, `NextFrame` piano rolls.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import keras
+import numpy as np
+from keras import ops
+
+from audioseq.data.clips import ClipSet
+from audioseq.data.rolls import RollBatch, RollSet
+from audioseq.data.tunes import TokenSet
+from audioseq.music.generator import SequenceGenerator
+from audioseq.music.likelihood import frame_likelihood, piece_nats
+from audioseq.speech.classifier import SequenceClassifier
+
+__all__ = ["AugmentedClassifier", "NextFrame", "NextToken", "Trainee", "feature_statistics"]
+
+
+class Trainee(keras.Model):
+    """A model as it is in training. It is never saved: `kept` is.
+
+    `data` is whatever the trainee can read. The batches of an epoch must be a function of the seed and the epoch alone,
+    so that a run can be resumed.
+    """
+
+    @property
+    def kept(self) -> keras.Model:
+        """The model whose weights are kept."""
+        raise NotImplementedError
+
+    def compile_with(self, optimizer: keras.optimizers.Optimizer) -> None:
+        """Call `compile` with loss and metrics."""
+        raise NotImplementedError
+
+    def example(self, data: Any) -> Any:
+        """An input of `call`, so that all variables can be made."""
+        raise NotImplementedError
+
+    def steps(self, data: Any, batch_size: int) -> int:
+        """Batches in an epoch."""
+        raise NotImplementedError
+
+    def batches(self, data: Any, batch_size: int, *, seed: int, epochs: int, start_epoch: int = 0) -> Any:
+        """All batches of the epochs from `start_epoch` on, as `keras.Model.fit` takes them."""
+        raise NotImplementedError
+
+    def validate(self, data: Any, batch_size: int) -> dict[str, float]:
+        """``loss`` and any other figures of data that are not trained on."""
+        raise NotImplementedError
+
+    def rank(self, row: dict[str, float]) -> tuple[float, ...]:
+        """What is greatest in the row of the best epoch, whose ``val_`` columns are what `validate` gave."""
+        return (-row["val_loss"],)
+
+
+class AugmentedClassifier(Trainee):
+    """A classifier with what happens to its clips in training alone.
+
+    Reads ``{"samples": (batch, samples), "targets": (batch, classes)}``; gives the logits beside the targets, since
+    mixing clips mixes their targets. Its loss is the cross-entropy of the two. It is never saved: the classifier is.
+
+    Args:
+        classifier: what is trained, and saved afterwards.
+        waveform: layers over samples.
+        mixup: an `augment.Mixup`, last before the features.
+        frames: layers over normalised frames.
+        label_smoothing: share of a target that goes to all classes alike (Szegedy et al. 2016, arXiv:1512.00567).
+    """
+
+    def __init__(
+        self,
+        classifier: SequenceClassifier,
+        *,
+        waveform: Sequence[keras.layers.Layer] = (),
+        frames: Sequence[keras.layers.Layer] = (),
+        mixup: keras.layers.Layer | None = None,
+        label_smoothing: float = 0.0,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(**kwargs)
+        self.classifier = classifier
+        self.waveform, self.frame_layers, self.mixup = list(waveform), list(frames), mixup
+        self.label_smoothing = label_smoothing
+
+    def call(self, inputs: dict[str, Any], training: bool | None = None) -> dict[str, Any]:
+        x, targets = inputs["samples"], inputs["targets"]
+        for layer in self.waveform:
+            x = layer(x, training=training)
+        if self.mixup is not None:
+            x, targets = self.mixup((x, targets), training=training)
+        x = self.classifier.frames(x)
+        for layer in self.frame_layers:
+            x = layer(x, training=training)
+        return {"logits": self.classifier.network(x, training=training), "targets": targets}
+
+    def compute_loss(
+        self, x: Any = None, y: Any = None, y_pred: Any = None, sample_weight: Any = None, training: bool = True
+    ) -> Any:
+        targets = y_pred["targets"]
+        if training:
+            targets = targets * (1.0 - self.label_smoothing) + self.label_smoothing / targets.shape[-1]
+        return super().compute_loss(x, targets, y_pred["logits"], sample_weight, training)
+
+    def compute_metrics(self, x: Any, y: Any, y_pred: Any, sample_weight: Any = None) -> dict[str, Any]:
+        return super().compute_metrics(x, y, y_pred["logits"], sample_weight)
+
+    @property
+    def kept(self) -> SequenceClassifier:
+        return self.classifier
+
+    def compile_with(self, optimizer: keras.optimizers.Optimizer) -> None:
+        self.compile(
+            optimizer=optimizer,
+            loss=keras.losses.CategoricalCrossentropy(from_logits=True),
+            metrics=[keras.metrics.SparseCategoricalAccuracy(name="accuracy")],
+        )
+
+    def example(self, data: ClipSet) -> dict[str, Any]:
+        return self.pack(data.float_samples(slice(2)), data.labels[:2])[0]
+
+    def steps(self, data: ClipSet, batch_size: int) -> int:
+        return data.steps(batch_size)
+
+    def batches(self, data: ClipSet, batch_size: int, *, seed: int, epochs: int, start_epoch: int = 0) -> Any:
+        if keras.backend.backend() == "tensorflow":
+            import tensorflow as tf
+
+            n_classes = len(self.classifier.class_names)
+            clips = data.dataset(batch_size, shuffle=True, seed=seed, epochs=epochs, start_epoch=start_epoch)
+            return clips.map(lambda x, y: ({"samples": x, "targets": tf.one_hot(y, n_classes)}, y))
+        order = data.order(batch_size, seed=seed, epochs=epochs, start_epoch=start_epoch)
+        return (self.pack(x, y) for x, y in data.batches(order))
+
+    def validate(self, data: ClipSet, batch_size: int) -> dict[str, float]:
+        x, y = self.pack(data.float_samples(slice(None)), data.labels)
+        return self.evaluate(x, y, batch_size=batch_size, verbose=0, return_dict=True)
+
+    def rank(self, row: dict[str, float]) -> tuple[float, ...]:
+        return round(row["val_accuracy"], 6), -row["val_loss"]
+
+    def pack(self, samples: Any, labels: Any) -> tuple[dict[str, Any], Any]:
+        """A batch as `call` reads it, and its labels."""
+        return {
+            "samples": samples,
+            "targets": np.eye(len(self.classifier.class_names), dtype=np.float32)[labels],
+        }, labels
+
+
+class NextToken(Trainee):
+    """A generator that learns what follows: reads `data.tunes.TokenSet`; the loss is nats a token.
+
+    Validation is over whole pieces, so that what a piece's beginning tells counts for its end.
+    """
+
+    def __init__(self, generator: SequenceGenerator, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.generator = generator
+
+    @property
+    def kept(self) -> SequenceGenerator:
+        return self.generator
+
+    def call(self, tokens: Any, training: bool | None = None) -> Any:
+        return self.generator.network(tokens, training=training)
+
+    def compile_with(self, optimizer: keras.optimizers.Optimizer) -> None:
+        loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True, reduction="mean_with_sample_weight")
+        self.compile(optimizer=optimizer, loss=loss)
+
+    def example(self, data: TokenSet) -> np.ndarray:
+        return data[0][None, :2]
+
+    def steps(self, data: TokenSet, batch_size: int) -> int:
+        return data.steps(batch_size)
+
+    def batches(self, data: TokenSet, batch_size: int, *, seed: int, epochs: int, start_epoch: int = 0) -> Any:
+        def rows() -> Any:
+            return data.batches(batch_size, seed=seed, epochs=epochs, start_epoch=start_epoch)
+
+        if keras.backend.backend() != "tensorflow":
+            return rows()
+        import tensorflow as tf
+
+        shape = (batch_size, data.window)
+        kinds = (tf.TensorSpec(shape, tf.int32), tf.TensorSpec(shape, tf.int32), tf.TensorSpec(shape, tf.float32))
+        return tf.data.Dataset.from_generator(rows, output_signature=kinds).prefetch(2)
+
+    def validate(self, data: TokenSet, batch_size: int) -> dict[str, float]:
+        nats = piece_nats(self.generator.network, data)
+        return {"loss": float(nats.sum()) / sum(len(piece) - 1 for piece in data)}
+
+
+class NextFrame(Trainee):
+    """A network that learns which keys are down in the next frame; see `models.polyphony_lstm`.
+
+    Reads ``{"frames": (batch, time, keys), "mask": (batch, time)}``; its loss is the binary cross-entropy, summed over
+    the keys, of the frames that are there. It is validated on whole pieces by `music.likelihood.frame_likelihood`.
+
+    Args:
+        network: frames to logits, or frames and next frames to logits.
+        transpose: greatest number of semitones by which a piece is moved in training, drawn for each epoch.
+        longest: frames that an epoch hears of a longer piece; None: all.
+        rounds: how often an epoch hears each piece.
+    """
+
+    def __init__(
+        self, network: keras.Model, *, transpose: int = 6, longest: int | None = 256, rounds: int = 1, **kwargs: Any
+    ) -> None:
+        super().__init__(**kwargs)
+        self.network = network
+        self.transpose, self.longest, self.rounds = transpose, longest, rounds
+
+    def call(self, inputs: dict[str, Any], training: bool | None = None) -> Any:
+        past, following = inputs["frames"][:, :-1], inputs["frames"][:, 1:]
+        return self.network([past, following] if len(self.network.inputs) == 2 else past, training=training)
+
+    def compute_loss(
+        self, x: Any = None, y: Any = None, y_pred: Any = None, sample_weight: Any = None, training: bool = True
+    ) -> Any:
+        frames, present = x["frames"][:, 1:], x["mask"][:, 1:]
+        nats = ops.sum(ops.softplus(y_pred) - frames * y_pred, axis=-1)  # (batch, time - 1)
+        return ops.sum(nats * present) / ops.sum(present)
+
+    @property
+    def kept(self) -> keras.Model:
+        return self.network
+
+    def compile_with(self, optimizer: keras.optimizers.Optimizer) -> None:
+        self.compile(optimizer=optimizer)
+
+    def example(self, data: RollSet) -> dict[str, Any]:
+        return _inputs(next(data.in_order(2)))
+
+    def steps(self, data: RollSet, batch_size: int) -> int:
+        return self.rounds * data.steps(batch_size)
+
+    def batches(self, data: RollSet, batch_size: int, *, seed: int, epochs: int, start_epoch: int = 0) -> Any:
+        def drawn() -> Iterator[dict[str, Any]]:
+            batches = data.batches(
+                batch_size,
+                seed=seed,
+                epochs=epochs * self.rounds,
+                start_epoch=start_epoch * self.rounds,
+                transpose=self.transpose,
+                longest=self.longest,
+            )
+            return map(_inputs, batches)
+
+        if keras.backend.backend() != "tensorflow":
+            return ((batch,) for batch in drawn())
+        import tensorflow as tf
+
+        shapes = {
+            "frames": tf.TensorSpec((None, None, data.keys), tf.float32),
+            "mask": tf.TensorSpec((None, None), tf.float32),
+        }
+        return tf.data.Dataset.from_generator(drawn, output_signature=shapes).prefetch(2).map(lambda batch: (batch,))
+
+    def validate(self, data: RollSet, batch_size: int) -> dict[str, float]:
+        return {"loss": frame_likelihood(self.network, data, batch_size=batch_size).nats}
+
+
+def _inputs(batch: RollBatch) -> dict[str, Any]:
+    return {"frames": batch.frames, "mask": batch.mask}
+
+
+def feature_statistics(
+    feature: Any, clips: ClipSet, *, most: int = 2000, seed: int = 0
+) -> tuple[np.ndarray, np.ndarray]:
+    """Mean and variance of each feature over at most `most` training clips, float32 ``(features,)`` each."""
+    index = np.random.default_rng(seed).permutation(len(clips))[:most]
+    total = square = 0.0
+    count = 0
+    for i in np.sort(index):
+        frames = feature(clips.float_samples(i)).astype(np.float64)
+        total, square, count = total + frames.sum(0), square + (frames**2).sum(0), count + len(frames)
+    mean = total / count
+    variance = np.maximum(square / count - mean**2, 1e-6)
+    return np.asarray(mean, np.float32), np.asarray(variance, np.float32)
