@@ -46,6 +46,8 @@ def imported(path: Path) -> set[str]:
             module = node.module or ""
             if module == "audioseq" or module.startswith("audioseq."):
                 for alias in node.names:
+                    if module == "audioseq" and alias.name == "__version__":
+                        continue
                     full = f"{module}.{alias.name}".removeprefix("audioseq.")
                     names.add(full if full in ROOMS else module.removeprefix("audioseq."))
     return names

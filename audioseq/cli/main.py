@@ -10,7 +10,7 @@ import shutil
 import textwrap
 from collections.abc import Sequence
 
-import audioseq
+from audioseq import __version__
 from audioseq.cli import classify, common, download, evaluate, export, generate, info, listen, memory, recipe
 
 __all__ = ["main", "parser"]
@@ -32,7 +32,7 @@ EXAMPLES = (
 def parser() -> argparse.ArgumentParser:
     """The whole command line."""
     top = argparse.ArgumentParser(prog="audioseq", description="Sound and music as sequences, for Keras.")
-    top.add_argument("--version", action="version", version=f"audioseq {audioseq.__version__}")
+    top.add_argument("--version", action="version", version=f"audioseq {__version__}")
     top.set_defaults(command=overview)
     commands = top.add_subparsers(metavar="COMMAND")
     for room in ROOMS:
@@ -43,7 +43,7 @@ def parser() -> argparse.ArgumentParser:
 def overview(args: argparse.Namespace) -> int:
     """What there is, an example each."""
     width = shutil.get_terminal_size().columns
-    print(f"audioseq {audioseq.__version__}: sound and music as sequences, for Keras\n")
+    print(f"audioseq {__version__}: sound and music as sequences, for Keras\n")
     for command, what in EXAMPLES:
         if width >= 100:
             print(f"  {command:57}{what}")

@@ -1,10 +1,20 @@
-from . import layers as layers, rolls as rolls, saving as saving, sound as sound, tokens as tokens
+from . import (
+    layers as layers,
+    recurrent as recurrent,
+    rolls as rolls,
+    saving as saving,
+    sound as sound,
+    tokens as tokens,
+)
 from .layers import (
     FULL as FULL,
     MADE as MADE,
     Harmony as Harmony,
     Meter as Meter,
     Recall as Recall,
+)
+from .recurrent import (
+    LSTM as LSTM,
 )
 from .rolls import (
     polyphony_lstm as polyphony_lstm,
