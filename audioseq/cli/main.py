@@ -17,10 +17,10 @@ __all__ = ["main", "parser"]
 
 ROOMS = (classify, listen, generate, memory, info, evaluate, export, download, recipe)
 EXAMPLES = (
-    ("audioseq classify yes.wav", "which word a recording is"),
+    ("audioseq classify left.wav", "which word a recording is"),
     ("audioseq listen --file meeting.wav", "which words are in a long recording, and when; without --file: microphone"),
     ('audioseq generate --out new --key "C major"', "new pieces as .mid, .wav and a picture"),
-    ("audioseq memory yes.wav --out DIR", "what the network remembers of a recording or a .mid"),
+    ("audioseq memory left.wav --out DIR", "what the network remembers of a recording or a .mid"),
     ("audioseq info FILE ...", "what an audio, MIDI, .keras or exported file is"),
     ("audioseq evaluate --model FILE --data DIR", "how good a model is on a folder of yours"),
     ("audioseq export --model FILE --format litert --out DIR", "SavedModel, LiteRT or ONNX, with the same numbers"),
