@@ -90,8 +90,8 @@ axes[0].set_ylabel("the state at, seconds")
 
 # %%
 # Nothing lies above the diagonal, since no network here hears the future. In the SimpleRNN what came before is smeared:
-# no moment stands out for long. LSTM and GRU have columns, moments that they keep: the first sound of “down”, at 0.37 s,
-# is dark for the states long after it, while the silence before it is forgotten.
+# no moment stands out for long. LSTM and GRU have columns, moments that they keep: the first sound of “down”, at
+# 0.37 s, is dark for the states long after it, while the silence before it is forgotten.
 #
 # The states themselves are in ``aq.hidden_states(classifier, word)``. All three functions take any Keras model with
 # recurrent layers; `python recipes/memory.py` draws the long version of this page.
