@@ -21,8 +21,8 @@ class Task:
         name: of the task.
         features, outputs: of each step.
         batch: ``(n, seed) -> (x, y)``, the seed two integers.
-        loss: ``(y, said) -> `` mean loss.
-        right: ``(y, said) -> `` whether each answer is right.
+        loss: ``(y, said)`` to the mean loss.
+        right: ``(y, said)`` to whether each answer is right.
         guess: share that is right without listening.
     """
 
