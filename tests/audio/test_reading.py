@@ -15,6 +15,7 @@ import numpy as np
 import pytest
 import scipy.io.wavfile
 import soundfile
+from conftest import SHARED
 
 from audioseq import audio
 from audioseq.audio import decoding
@@ -24,7 +25,7 @@ from audioseq.audio.reading import find_audio, fit_length, info, load, stream
 from audioseq.features.descriptions import LogMel
 
 SR = 16000
-ODD = Path(__file__).parents[1].parent / "shared" / "data" / "odd_audio"
+ODD = SHARED / "odd_audio"
 ODD_FILES = sorted(ODD.glob("*.wav"))
 STEP = 2.0**-15  # of 16-bit samples
 

@@ -6,18 +6,18 @@ import json
 import math
 import subprocess
 import sys
-from pathlib import Path
 
 import librosa
 import numpy as np
 import pytest
 import soundfile
+from conftest import ROOT, SHARED
 
 from audioseq.features.descriptions import MFCC, PCEN, Chain, Delta, Feature, LogMel, Mel, Spectrogram
 from audioseq.features.steps import mel_filters
 
 SR = 16000
-SPEECH = Path(__file__).parents[2] / "shared" / "data" / "speech_commands"
+SPEECH = SHARED / "speech_commands"
 
 # dB against librosa, whose FFT runs in double. A float32 FFT errs by some 1e-7 of the loudest bin: the deeper
 # a band lies under the clip's peak, the more of it that is (shared/research/features.md). "exact" leaves
@@ -136,11 +136,10 @@ def test_spectrogram_is_librosas(name, power):
 @pytest.mark.parametrize("sizes", [(16000, 512, 40, 0.0, None), (44100, 2048, 229, 30.0, 16000.0)])
 def test_mel_filters_are_librosas(sizes, htk, norm):
     sr, n_fft, n_mels, fmin, fmax = sizes
-    kwargs = {"sr": sr, "n_fft": n_fft, "n_mels": n_mels, "fmin": fmin, "fmax": fmax}
-    kwargs |= {"htk": htk, "norm": norm}
-    theirs = librosa.filters.mel(**kwargs).T
+    theirs = librosa.filters.mel(sr=sr, n_fft=n_fft, n_mels=n_mels, fmin=fmin, fmax=fmax, htk=htk, norm=norm).T
+    ours = mel_filters(sr, n_fft, n_mels, fmin, sr / 2 if fmax is None else fmax, htk, norm)
     # both are rounded to float32 once, librosa's then again by the norm
-    np.testing.assert_allclose(mel_filters(Mel(**kwargs)), theirs, rtol=0, atol=2**-22 * theirs.max())
+    np.testing.assert_allclose(ours, theirs, rtol=0, atol=2**-22 * theirs.max())
 
 
 @pytest.mark.parametrize("lifter", [0.0, 22.0])
@@ -295,8 +294,7 @@ def test_features_load_no_tensorflow():
         "(LogMel(sr=16000) >> Delta())(np.zeros(16000, np.float32))\n"
         "print([m for m in ('tensorflow', 'keras', 'librosa', 'numba') if m in sys.modules])\n"
     )
-    root = Path(__file__).parents[1]
-    done = subprocess.run([sys.executable, "-c", code], cwd=root, capture_output=True, text=True, check=True)
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
 
 
