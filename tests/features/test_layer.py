@@ -1,10 +1,22 @@
 """Feature descriptions as a Keras layer: the numbers of NumPy and librosa, however the layer is run."""
 
+from dataclasses import dataclass
+
 import keras
 import numpy as np
 import pytest
 import tensorflow as tf
-from features.test_descriptions import CASES, PAIRS, SR, assert_within_bars, librosa_log_mel, one_sample, signal
+from features.test_descriptions import (
+    CASES,
+    MFCC_UNITS,
+    PAIRS,
+    SR,
+    UNIT,
+    assert_within_bars,
+    librosa_log_mel,
+    one_sample,
+    signal,
+)
 
 from audioseq.features import layer as engine
 from audioseq.features.descriptions import MFCC, PCEN, Delta, LogMel, Mel, Spectrogram
@@ -14,20 +26,33 @@ from audioseq.features.layer import FeatureLayer
 # are 2.3e-5
 ENGINE_BAR = 3e-5
 
+
+@dataclass(frozen=True)
+class Bar:
+    """A tolerance between the engines: what their input differs by, and rounding of what they sum."""
+
+    fixed: float  # in the feature's unit
+    units: float = 0.0  # of float32's rounding at the feature's peak
+
+    def of(self, theirs):
+        return self.fixed + self.units * UNIT * np.abs(theirs).max()
+
+
+DECIBELS = Bar(ENGINE_BAR)
 FEATURES = {
     # description, tolerance between the engines
-    "log-mel": (LogMel(win_length=480, hop_length=160), ENGINE_BAR),
-    "top_db": (LogMel(top_db=60.0, n_fft=1024, hop_length=256, n_mels=80), ENGINE_BAR),
-    "not centred": (LogMel(center=False, hop_length=161), ENGINE_BAR),
-    "odd frame": (LogMel(n_fft=401, hop_length=100, n_mels=20), ENGINE_BAR),
-    "exact": (LogMel(precision="exact"), ENGINE_BAR),
-    "mfcc": (
-        MFCC(n_mfcc=20, top_db=80.0),
-        40**0.5 * ENGINE_BAR,
-    ),  # an orthonormal transform of 40 such errors
-    "deltas": (LogMel() >> Delta(order=(0, 1, 2)), 2 * ENGINE_BAR),  # the weights' squares sum to less than 1
-    "pcen": (Mel(power=1.0) >> PCEN(), 1e-4),  # of values up to 30; see test_pcen_is_librosas
-    "magnitude": (Spectrogram(power=1.0), 2e-5),  # of values up to 130: a float32 FFT, 2**-23 of the peak
+    "log-mel": (LogMel(win_length=480, hop_length=160), DECIBELS),
+    "top_db": (LogMel(top_db=60.0, n_fft=1024, hop_length=256, n_mels=80), DECIBELS),
+    "not centred": (LogMel(center=False, hop_length=161), DECIBELS),
+    "odd frame": (LogMel(n_fft=401, hop_length=100, n_mels=20), DECIBELS),
+    "exact": (LogMel(precision="exact"), DECIBELS),
+    # an orthonormal transform of 40 such errors, and its own rounding
+    "mfcc": (MFCC(n_mfcc=20, top_db=80.0), Bar(40**0.5 * ENGINE_BAR, MFCC_UNITS)),
+    "deltas": (LogMel() >> Delta(order=(0, 1, 2)), Bar(2 * ENGINE_BAR)),  # the weights' squares sum to less than 1
+    # its gain is the exponential of a float32 logarithm up to 28, see test_pcen_is_librosas
+    "pcen": (Mel(power=1.0) >> PCEN(), Bar(0.0, 2 * 28)),
+    # each of an FFT's log2(512) = 9 passes rounds by a unit of the peak; independent errors add to 9**0.5, in two FFTs
+    "magnitude": (Spectrogram(power=1.0), Bar(0.0, 2 * 9**0.5)),
 }
 SOME = ["not centred", "exact", "mfcc", "deltas", "pcen"]  # every step and front end once
 each_feature = pytest.mark.parametrize(("f", "bar"), FEATURES.values(), ids=FEATURES)
@@ -44,8 +69,8 @@ def graph(layer, **kwargs):
     return tf.function(lambda y: layer(y), input_signature=[tf.TensorSpec((None, None), tf.float32)], **kwargs)
 
 
-def assert_close(ours, theirs, bar):
-    np.testing.assert_allclose(np.asarray(ours), theirs, rtol=0, atol=bar)
+def assert_close(ours, theirs, bar, times=1):
+    np.testing.assert_allclose(np.asarray(ours), theirs, rtol=0, atol=times * bar.of(theirs))
 
 
 @one_sample
@@ -55,7 +80,7 @@ def test_the_layer_is_numpy_and_librosa(name, case, precision):
     f = LogMel(precision=precision, **CASES[case])
     y = signal(name)
     frames = f.layer()(y[None]).numpy()[0]
-    assert_close(frames, f(y), ENGINE_BAR)
+    assert_close(frames, f(y), DECIBELS)
     assert_within_bars(f, frames, librosa_log_mel(f, y))
 
 
@@ -117,7 +142,7 @@ def test_a_large_batch_has_the_same_numbers():
     y = np.random.default_rng(0).uniform(-1, 1, (85, SR)).astype(np.float32)
     assert len(y) * f.n_frames(SR) > engine.WHOLE_FRAMES
     for frames in (f.layer()(y), graph(f.layer())(tf.constant(y))):
-        assert_close(frames, f(y), ENGINE_BAR)
+        assert_close(frames, f(y), DECIBELS)
 
 
 @each_feature
@@ -215,7 +240,7 @@ def test_xla_compiles_what_runs_on_a_gpu(case, monkeypatch):
     monkeypatch.setattr(engine, "_has_gpu", lambda: True)
     layer = f.layer()
     assert layer.supports_jit
-    assert_close(graph(layer, jit_compile=True)(tf.constant(clips())), f(clips()), 3 * bar)  # another FFT
+    assert_close(graph(layer, jit_compile=True)(tf.constant(clips())), f(clips()), bar, times=3)  # another FFT
 
 
 def test_without_a_gpu_keras_is_told_not_to_use_xla():
@@ -224,7 +249,7 @@ def test_without_a_gpu_keras_is_told_not_to_use_xla():
     model = in_model(LogMel().layer(), None)
     with pytest.warns(UserWarning, match="doesn't support `jit_compile=True`"):
         model.compile(loss="mse", jit_compile=True)
-    assert_close(model.predict(clips(), verbose=0), LogMel()(clips()), ENGINE_BAR)
+    assert_close(model.predict(clips(), verbose=0), LogMel()(clips()), DECIBELS)
 
 
 @pytest.mark.parametrize(
