@@ -514,14 +514,6 @@ def test_find_audio_follows_a_link_to_another_folder(tmp_path):
     assert find_audio(tmp_path / "words") == [tmp_path / "words" / "go" / "a.wav"]
 
 
-def test_find_audio_refuses_what_is_no_folder(tmp_path):
-    with pytest.raises(FileNotFoundError, match="nowhere"):
-        find_audio(tmp_path / "nowhere")
-    (tmp_path / "a.wav").touch()
-    with pytest.raises(NotADirectoryError, match=r"a\.wav"):
-        find_audio(tmp_path / "a.wav")
-
-
 @pytest.mark.parametrize("samples", [1, 2, 5, 8])
 @pytest.mark.parametrize("n", [1, 4, 5, 8, 9])
 def test_fit_length_keeps_the_centre(samples, n):
