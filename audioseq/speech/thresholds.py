@@ -15,7 +15,7 @@ import numpy as np
 from audioseq.audio import reading
 from audioseq.features.stream import check_block
 from audioseq.speech.classifier import SequenceClassifier
-from audioseq.speech.detector import Detector, Event
+from audioseq.speech.detector import Detector, Event, stream_of
 from audioseq.speech.streaming import Streaming
 
 __all__ = ["Match", "match_events", "scores_of", "tune_on_scores", "tune_thresholds"]
@@ -78,9 +78,10 @@ def tune_thresholds(
         Thresholds by label, for `Detector`; `lowest` for a word without a false alarm.
 
     Raises:
+        ArgumentError: for what is no model.
         ValueError: for no streams, or words that are none of the model's.
     """
-    stream = model if isinstance(model, Streaming) else Streaming(model)
+    stream = stream_of(model)
 
     def scored() -> Iterator[tuple[np.ndarray, Sequence[Event], float]]:
         for sound, said in streams:
