@@ -334,7 +334,7 @@ def test_what_was_heard_is_forgotten(stream):
     assert moved[-1] <= 1e-6 < moved[10]
 
 
-# ------------------------------------------------------------------------------------------- what a stream leaves behind
+# ------------------------------------------------------------------------------------ what a stream leaves behind
 
 
 def nodes_of(network):
