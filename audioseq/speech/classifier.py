@@ -98,6 +98,7 @@ class SequenceClassifier(WholeModel):
             else layers.Identity()
         )
         self.build((None, self.n_samples))
+        self._stream: Streaming | None = None
 
     @property
     def sr(self) -> int:
@@ -173,10 +174,15 @@ class SequenceClassifier(WholeModel):
         )
 
     def streaming(self) -> Streaming:
-        """The same weights as a step ``(block, state) -> (scores, state)``; see `speech.streaming`."""
+        """The same weights as a step ``(block, state) -> (scores, state)``; see `speech.streaming`.
+
+        It holds nothing of a stream, so the model makes one for all.
+        """
         from audioseq.speech.streaming import Streaming
 
-        return Streaming(self)
+        if self._stream is None:
+            self._stream = Streaming(self)
+        return self._stream
 
     def get_config(self) -> dict[str, Any]:
         return {
