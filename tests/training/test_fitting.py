@@ -177,7 +177,7 @@ def test_ctrl_c_keeps_what_was_learnt(words, tmp_path, recipe, monkeypatch, caps
             if (tmp_path / "run" / "history.csv").is_file():
                 raise KeyboardInterrupt
 
-    monkeypatch.setattr(training, "_tensorboard", lambda out: [Impatient()])
+    monkeypatch.setattr(training.fitting, "_tensorboard", lambda out: [Impatient()])
     arguments = ["train", "--data", str(words), "--out", str(tmp_path / "run"), "--network", "feed_forward"]
     arguments += ["--epochs", "3", "--batch-size", "8"]
     assert cli.run(recipe.parser(), arguments) == 130
@@ -199,11 +199,11 @@ def test_two_devices_share_a_batch(words, tmp_path):
 import sys, numpy as np, tensorflow as tf, keras
 tf.config.set_logical_device_configuration(tf.config.list_physical_devices("CPU")[0],
     [tf.config.LogicalDeviceConfiguration()] * 2)
-sys.path[:0] = [{str(ROOT)!r}, {str(ROOT / "tests")!r}]
-from audioseq import models, trainees, training
-from audioseq.datasets import word_folder
-from audioseq.splits import GroupSplit
-import test_training as T
+sys.path[:0] = [{str(ROOT)!r}, {str(ROOT / "tests")!r}, {str(ROOT / "tests" / "training")!r}]
+from audioseq import training
+from audioseq.data.splits import GroupSplit
+from audioseq.data.words import word_folder
+import test_fitting as T
 data = word_folder({str(words)!r}, duration=0.5, split=GroupSplit(seed=0))
 def run(out):
     model = T.build(data)
