@@ -14,6 +14,7 @@ import json
 import math
 import os
 import time
+import warnings
 import zipfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, nullcontext
@@ -123,7 +124,8 @@ def fit(
     Numbers that `callbacks` add to the logs of an epoch become columns of ``history.csv``: `memory.GradientMonitor`.
 
     Raises:
-        TrainingError: when `resume` is asked for without a checkpoint that fits, or the loss is no number.
+        TrainingError: when `resume` is asked for without a checkpoint that fits, the training loss is NaN or infinite,
+            or the validation figures are in every epoch.
     """
     out = Path(out)
     steps = steps_of(model, training, settings)
@@ -157,6 +159,12 @@ def fit(
             )
         except KeyboardInterrupt:
             interrupted = True
+    if keeper.history and keeper.best_epoch < 0 and not interrupted:
+        raise TrainingError(
+            f"validation found no finite figures in any of {len(keeper.history)} epochs, in the last "
+            f"{_not_finite(keeper.history[-1])}: look for NaN in the validation data, or lower the learning rate, now "
+            f"{settings.learning_rate:g}"
+        )
     keeper.leave_best()
     return Fitted(keeper.history, keeper.best_epoch, interrupted, sum(row["seconds"] for row in keeper.history))
 
@@ -248,8 +256,7 @@ class _Keeper(keras.callbacks.Callback):
             "seconds": round(time.perf_counter() - self.began, 3),
         }
         logs.update(found)
-        rank = self.trained.rank
-        if self.best is None or rank(row) > rank(self.history[self.best_epoch]):
+        if self._is_best(row):
             self.best, self.best_epoch = self._weights(), epoch
         if raw is not None:
             for variable, value in zip(self.trained.trainable_variables, raw, strict=True):
@@ -257,6 +264,14 @@ class _Keeper(keras.callbacks.Callback):
         self.history.append(row)
         if self.exhausted():
             self.trained.stop_training = True
+
+    def _is_best(self, row: dict[str, float]) -> bool:
+        """Whether the row ranks above all before it; what holds a NaN ranks nowhere, and is not kept."""
+        rank = self.trained.rank(row)
+        if not all(map(math.isfinite, rank)):
+            warnings.warn(f"epoch {row['epoch'] + 1}: {_not_finite(row)}, so its weights are not kept", stacklevel=2)
+            return False
+        return self.best_epoch < 0 or rank > self.trained.rank(self.history[self.best_epoch])
 
     def write(self, logs: dict[str, float]) -> None:
         """Add what other callbacks logged in the epoch to its row, and write the state."""
@@ -285,7 +300,7 @@ class _Keeper(keras.callbacks.Callback):
         return [np.array(ops.convert_to_numpy(v)) for v in self.trained.kept.weights]
 
     def leave_best(self) -> None:
-        """Put the best weights into the classifier."""
+        """Put the best weights into the model that is kept."""
         if self.best is not None:
             self.trained.kept.set_weights(self.best)
 
@@ -315,7 +330,7 @@ class _Keeper(keras.callbacks.Callback):
             with np.load(path) as arrays:
                 about = json.loads(arrays["about"].tobytes())
                 state = [arrays[f"state/{i}"] for i in range(sum(k.startswith("state/") for k in arrays.files))]
-                self.best = [arrays[f"best/{i}"] for i in range(sum(k.startswith("best/") for k in arrays.files))]
+                best = [arrays[f"best/{i}"] for i in range(sum(k.startswith("best/") for k in arrays.files))]
         except (ValueError, KeyError, OSError, EOFError, zipfile.BadZipFile) as error:
             raise TrainingError(f"{path}: is not a checkpoint of ours ({error})") from error
         own, theirs = dataclasses.asdict(self.settings), about["settings"]
@@ -327,8 +342,14 @@ class _Keeper(keras.callbacks.Callback):
             raise TrainingError(f"{path}: belongs to a run with other settings: {what}")
         for variable, value in zip(variables, state, strict=True):
             variable.assign(value)
-        self.history, self.best_epoch = about["history"], about["best_epoch"]
+        self.history, self.best_epoch, self.best = about["history"], about["best_epoch"], best or None
         return len(self.history)
+
+
+def _not_finite(row: dict[str, float]) -> str:
+    """Which validation figures of an epoch are NaN or infinite."""
+    found = [name for name in row if name.startswith("val_") and not math.isfinite(row[name])]
+    return ", ".join(f"{name} is {row[name]}" for name in found) or "its rank is not finite"
 
 
 class _Writer(keras.callbacks.Callback):
