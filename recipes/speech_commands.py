@@ -129,11 +129,11 @@ def train(config: Config, out: Path, *, resume: bool, overwrite: bool, strict: b
         return cli.INTERRUPTED
 
     # evaluate: validation chose the epoch; where the folder has a test split, it reports once
-    labels, scores = check.labels, classifier.scores(check.float_samples(slice(None)))
+    labels, scores = check.labels, trainees.clip_scores(classifier, check)
     result = evaluate_predictions(labels, scores, words.class_names, check.names)
     figures: dict[str, Any] = {"validation": result.to_dict()}
     if len(words.testing) and not fitted.interrupted:
-        scores = classifier.scores(words.testing.float_samples(slice(None)))
+        scores = trainees.clip_scores(classifier, words.testing)
         test = evaluate_predictions(words.testing.labels, scores, words.class_names, words.testing.names)
         figures["test"] = test.to_dict()
 

@@ -22,6 +22,7 @@ from .rolls import (
 from .saving import (
     ModelError as ModelError,
     WholeModel as WholeModel,
+    check_clock as check_clock,
     full_precision as full_precision,
 )
 from .sound import (

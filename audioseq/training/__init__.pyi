@@ -19,9 +19,12 @@ from .fitting import (
 )
 from .runs import (
     RunError as RunError,
+    held as held,
+    hold as hold,
     model_card as model_card,
     music_card as music_card,
     open_run as open_run,
+    release as release,
     versions as versions,
     write_skipped as write_skipped,
 )
@@ -30,5 +33,6 @@ from .trainees import (
     NextFrame as NextFrame,
     NextToken as NextToken,
     Trainee as Trainee,
+    clip_scores as clip_scores,
     feature_statistics as feature_statistics,
 )
