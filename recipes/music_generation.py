@@ -162,7 +162,8 @@ def report(data: Any) -> None:
         count = f"{len(data.skipped)} file{'s' * (len(data.skipped) > 1)}"
         print(f"skipped {count}, listed in skipped.jsonl; the first: {first.name}: {first.skipped}")
     for left, right in data.duplicates[:3]:
-        print(f"left {left} out of training: it has the same notes as {right}")
+        side = "test" if right in data.testing.names else "validation"
+        print(f"left out {left}: it has the same notes as {right} of the {side} pieces")
     if len(data.duplicates) > 3:
         print(f"... and {len(data.duplicates) - 3} more such pairs")
 
@@ -176,19 +177,19 @@ def again(out: Path, config: Config) -> str:
     return f"Go on with:\n\n  python recipes/music_generation.py {shlex.join(words)} --resume\n"
 
 
-def write(model: Any, out: Path, count: int, *, seed: int, prompt: Any = None, **asked: Any) -> None:
-    """Write pieces as .mid, .wav and .png."""
+def write(model: Any, out: Path, count: int, *, seed: int | None, prompt: Any = None, **options: Any) -> None:
+    """Write pieces as .mid, .wav and .png, and print the seed of each."""
     from audioseq import plots, save_midi
     from audioseq.music import synthesis
 
-    for i, piece in enumerate(model.generate_batch(count, prompt, seed=seed, **asked)):
+    for i, piece in enumerate(model.generate_batch(count, prompt, seed=seed, **options)):
         path = out / f"piece-{i + 1}.mid"
         save_midi(path, piece)
         synthesis.save_wav(path.with_suffix(".wav"), piece)
         begun = None if prompt is None else end_of_prompt(model, prompt, piece)
-        plots.notes(path.with_suffix(".png"), piece, f"{path.stem}, seed {seed + i}", prompt_end=begun)
+        plots.notes(path.with_suffix(".png"), piece, f"{path.stem}, seed {piece.seed}", prompt_end=begun)
         notes = sum(len(instrument.notes) for instrument in piece.instruments)
-        print(f"{path}: {notes} notes in {piece.get_end_time():.1f} s; beside it .wav and .png")
+        print(f"{path}: {notes} notes in {piece.get_end_time():.1f} s, seed {piece.seed}; beside it .wav and .png")
 
 
 def end_of_prompt(model: Any, prompt: Any, piece: Any) -> float:
@@ -366,7 +367,7 @@ def parser() -> argparse.ArgumentParser:
     compose.add_argument("--polyphony", type=cli.positive_int, default=32, metavar="N", help="notes together")
     compose.add_argument("--tempo", type=float, metavar="BPM", help="quarter notes a minute")
     compose.add_argument("--meter", type=meter, metavar="N/N")
-    compose.add_argument("--seed", type=cli.seed, default=0, metavar="N")
+    compose.add_argument("--seed", type=cli.seed, metavar="N", help="writes the same pieces again; default: new ones")
     compose.add_argument("--overwrite", action="store_true", help="replace pieces in DIR")
     compose.set_defaults(command=generate_command)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import importlib.util
 import json
+import re
 import shlex
 import shutil
 import zipfile
@@ -279,6 +280,23 @@ def test_pieces_are_as_asked(run, scores, tmp_path):
         assert len(y) / sr >= midi.get_end_time()
 
 
+def test_without_a_seed_new_pieces_are_written_and_their_seeds_are_printed(run, scores, tmp_path):
+    printed = []
+    for name in "ab":
+        code, out, _ = run(
+            "generate", "--model", scores / "model.keras", "--bars", 2, "--count", 2, "--out", tmp_path / name
+        )
+        assert code == 0
+        printed.append([int(seed) for seed in re.findall(r"seed (\d+)", out)])
+    assert printed[0] != printed[1]
+    assert printed[0][1] == printed[0][0] + 1
+    again = ("--count", 2, "--seed", printed[0][0], "--out", tmp_path / "c")
+    assert run("generate", "--model", scores / "model.keras", "--bars", 2, *again)[0] == 0
+    for piece in ("piece-1.mid", "piece-2.mid"):
+        assert (tmp_path / "a" / piece).read_bytes() == (tmp_path / "c" / piece).read_bytes()
+        assert (tmp_path / "a" / piece).read_bytes() != (tmp_path / "b" / piece).read_bytes()
+
+
 def test_seconds_are_kept_and_the_seed_gives_the_same_bytes(run, scores, tmp_path):
     model = ["--model", scores / "model.keras", "--seconds", 4.8, "--count", 1]
     for name, seed in (("a", 3), ("b", 3), ("c", 4)):
@@ -297,9 +315,10 @@ def test_a_prompt_is_how_the_piece_begins(run, scores, tmp_path, monkeypatch, te
     from audioseq import plots
 
     shaded = []
-    monkeypatch.setattr(plots, "piano_roll", lambda *_, prompt_end: shaded.append(prompt_end))
+    monkeypatch.setattr(plots, "notes", lambda *_, prompt_end: shaded.append(prompt_end))
     prompt = scores / "prompt.mid"
     arguments = ["--model", scores / "model.keras", "--out", tmp_path, "--prompt", prompt, "--bars", 4, "--count", 1]
+    arguments += ["--seed", 0]
     assert run("generate", *arguments, *tempo)[0] == 0
     midi, notes = notes_of(tmp_path / "piece-1.mid")
     asked = {(note.pitch, round(note.start * end / 3.6, 3)) for note in notes_of(prompt)[1]}
