@@ -60,7 +60,6 @@ def train(config: Config, out: Path, *, resume: bool, overwrite: bool, pieces: i
 
     from audioseq import SequenceGenerator, files, models, plots, training
     from audioseq.data import tunes
-    from audioseq.files import Skipped
     from audioseq.music import evaluation as music_evaluation
     from audioseq.training import runs, trainees
 
@@ -103,7 +102,7 @@ def train(config: Config, out: Path, *, resume: bool, overwrite: bool, pieces: i
     )
     training.steps_of(trained, data.training, how)  # what cannot be trained must not cost an earlier run
     runs.open_run(out, settings, resume=resume, overwrite=overwrite)
-    runs.write_skipped(out / "skipped.jsonl", [Skipped(line.name, line.skipped or "") for line in data.skipped])
+    runs.write_skipped(out / "skipped.jsonl", data.skipped)
     begun = resume and (out / runs.CHECKPOINT).is_file()  # else it was killed in its first epoch
     verbose = 1 if sys.stdout.isatty() else 2
     fitted = training.fit(trained, data.training, data.validation, how, out=out, resume=begun, verbose=verbose)
@@ -160,7 +159,7 @@ def report(data: Any) -> None:
     if data.skipped:
         first = data.skipped[0]
         count = f"{len(data.skipped)} file{'s' * (len(data.skipped) > 1)}"
-        print(f"skipped {count}, listed in skipped.jsonl; the first: {first.name}: {first.skipped}")
+        print(f"skipped {count}, listed in skipped.jsonl; the first: {first.path}: {first.reason}")
     for left, right in data.duplicates[:3]:
         side = "test" if right in data.testing.names else "validation"
         print(f"left out {left}: it has the same notes as {right} of the {side} pieces")
@@ -254,7 +253,7 @@ def evaluate_command(args: argparse.Namespace) -> int:
     from audioseq.music import evaluation as music_evaluation
 
     model = load_model(args.model, SequenceGenerator)
-    held_out, report = tunes.whole_folder(args.data, model.tokenizer)
+    held_out, skipped = tunes.whole_folder(args.data, model.tokenizer)
     training = training_pieces(model, Path(args.model).with_name("run.json"))
     judged = music_evaluation.evaluate_music(model, held_out, training, generated=args.generated)
     print(f"{args.data}: {judged}")
@@ -265,9 +264,8 @@ def evaluate_command(args: argparse.Namespace) -> int:
         )
     if args.json:
         files.write_json(args.json, judged.to_dict())
-    skipped = [line for line in report if line.skipped is not None]
-    for line in skipped:
-        print(f"error: {line.name}: {line.skipped}", file=sys.stderr)
+    for bad in skipped:
+        print(f"error: {bad.path}: {bad.reason}", file=sys.stderr)
     return cli.FAILED if skipped else cli.DONE
 
 

@@ -26,7 +26,7 @@ from .download import (
     DownloadError as DownloadError,
 )
 from .encoded import (
-    FileLine as FileLine,
+    PieceReport as PieceReport,
     Pieces as Pieces,
     encode_file as encode_file,
     encode_folder as encode_folder,
