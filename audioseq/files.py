@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-__all__ = ["FileError", "Skipped", "atomic_path", "find_files", "write_json", "write_text"]
+__all__ = ["FileError", "Skipped", "atomic_path", "find_files", "shipped", "write_json", "write_text"]
 
 
 class FileError(ValueError):
@@ -106,6 +106,20 @@ def atomic_path(path: str | os.PathLike[str]) -> Iterator[Path]:
     except BaseException:
         temporary.unlink(missing_ok=True)
         raise
+
+
+def shipped(*parts: str) -> Path:
+    """What comes with audioseq, beside the package in a checkout and inside it in a wheel: ``assets``, ``recipes``.
+
+    Raises:
+        FileError: it is in neither.
+    """
+    package = Path(__file__).parent
+    places = [base.joinpath(*parts) for base in (package.parent, package)]
+    found = next((place for place in places if place.exists()), None)
+    if found is None:
+        raise FileError(places[-1], "does not come with this installation of audioseq")
+    return found
 
 
 def write_text(path: str | os.PathLike[str], text: str) -> None:

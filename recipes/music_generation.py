@@ -206,7 +206,7 @@ def demo_command(args: argparse.Namespace) -> int:
     from audioseq.data.chorales import write_chorales
 
     found = write_chorales(CHORALES)
-    print(f"{len(found)} chorales by Johann Sebastian Bach, out of the package music21, are in {CHORALES}\n")
+    print(f"{len(found)} chorales by Johann Sebastian Bach are in {CHORALES}\n")
     # few pieces and few steps: a smaller network, and each piece in its own key
     config = Config(data=CHORALES, units=(256,), embedding=64, dropout=0.1, epochs=8, batch_size=8, transpose=(0, 0))
     return train(config, Path(DEMO_RUN), resume=False, overwrite=True, pieces=4)

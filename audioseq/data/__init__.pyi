@@ -10,8 +10,6 @@ from . import (
 )
 from .chorales import (
     Chorale as Chorale,
-    ChoraleError as ChoraleError,
-    Chorales as Chorales,
     write_chorales as write_chorales,
 )
 from .clips import (
