@@ -1,7 +1,7 @@
 """What recurrent networks remember: three of them on one page, or your own model on your own file.
 
     python recipes/memory.py                                                 who remembers, who forgets, and why
-    python recipes/memory.py --model RUN/model.keras FILE --out DIR          a heat map under the spectrogram of FILE
+    python recipes/memory.py --model RUN/model.keras FILE --out DIR          a heat map of FILE, a recording or a piece
 
 Without --model it trains SimpleRNN, LSTM and GRU of equal size on sequences of growing length and on the bundled
 words, and draws `memory.png` with every curve of it in `memory.csv`. Read `page` from top to bottom: tasks, words,
@@ -29,6 +29,7 @@ ASSETS = Path(__file__).parents[1] / "assets" / "commands"
 OUT = "runs/memory"
 KINDS = ("SimpleRNN", "LSTM", "GRU")
 PNG, CSV = "memory.png", "memory.csv"
+TOKENS = 32  # of a piece, shown from its beginning
 
 
 # ------------------------------------------------------------------------------------------------- config
@@ -387,31 +388,49 @@ def show(args: argparse.Namespace) -> int:
     from audioseq.training.runs import RunError
 
     out = Path(args.out)
-    if Path(args.file).suffix.lower() in (".mid", ".midi"):
-        raise RunError(f"{args.file}: MIDI files are not read yet; give a recording")
     left = [name for name in ("memory_share.png", "gradient_flow.png") if (out / name).exists()]
     if left and not args.overwrite:
         raise RunError(f"{out}: holds {left[0]} already. Replace it by --overwrite")
     cli.load_tensorflow()
-    from audioseq import SequenceClassifier, gradient_flow, load_model, memory_share
+    import numpy as np
 
-    model = load_model(args.model, SequenceClassifier)
-    share = memory_share(model, args.file, args.layer, args.of)
-    flow = gradient_flow(model, args.file, args.layer)
-    said = model.classify(args.file)
-    title = f"{Path(args.file).name}: “{said.label}” ({said.score:.0%})"
+    from audioseq import SequenceClassifier, gradient_flow, load_model, memory_share
+    from audioseq.data.encoded import encode_file
+    from audioseq.tokens.base import BOS
+
+    model = load_model(args.model)
+    x: Any = args.file
+    if not isinstance(model, SequenceClassifier):  # a heat map's time grows with the square of the tokens, and more
+        x = np.concatenate([[BOS], encode_file(args.file, model.tokenizer)])[:TOKENS]
+    share = memory_share(model, x, args.layer, args.of)
+    flow = gradient_flow(model, x, args.layer)
+    if isinstance(model, SequenceClassifier):
+        found = model.classify(args.file)
+        answer, chance = found.label, found.score
+    else:
+        logits = np.asarray(model(x[None])[0, -1])
+        chances = np.exp(logits - np.logaddexp.reduce(logits))
+        answer, chance = f"next {model.tokenizer.vocabulary[chances.argmax()]}", chances.max()
+    title = f"{Path(args.file).name}: “{answer}” ({chance:.0%})"
     share.plot(out / "memory_share.png", title)
     flow.plot(out / "gradient_flow.png", title)
-    print(f"{args.file}: {said.label} {said.score:.1%}")
+    print(f"{args.file}: {answer} {chance:.1%}" + ("" if x is args.file else f", after {len(x)} tokens"))
     for name, layer in flow.layers.items():
         reach = (
-            f"under a tenth after {layer.horizon_seconds:.2f} s" if layer.horizon else "a tenth or more at every lag"
+            f"under a tenth after {moment(layer.horizon, layer.seconds_per_step)}"
+            if layer.horizon
+            else ("a tenth or more at every lag")
         )
         print(f"  {name} ({layer.kind}): gradient {reach}")
-    strongest = share.share[-1].argmax() * (share.seconds_per_step or 1)
-    print(f"  the {share.of} at the end owes most to {strongest:.2f} s; rows complete within {share.completeness:.2%}")
+    strongest = moment(int(share.share[-1].argmax()), share.seconds_per_step)
+    print(f"  the {share.of} at the end owes most to {strongest}; rows complete within {share.completeness:.2%}")
     print(f"{out / 'memory_share.png'} and {out / 'gradient_flow.png'} show it")
     return cli.DONE
+
+
+def moment(steps: int, seconds_per_step: float | None) -> str:
+    """``0.65 s`` of a sound, ``13 tokens`` of a piece."""
+    return f"{steps} tokens" if seconds_per_step is None else f"{steps * seconds_per_step:.2f} s"
 
 
 def command(args: argparse.Namespace) -> int:
@@ -423,7 +442,7 @@ def command(args: argparse.Namespace) -> int:
 
 def parser() -> argparse.ArgumentParser:
     top = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    top.add_argument("file", nargs="?", metavar="FILE", help="a recording, for --model")
+    top.add_argument("file", nargs="?", metavar="FILE", help="a recording or MIDI file, for --model")
     top.add_argument("--model", metavar="MODEL", help="a model.keras with recurrent layers")
     top.add_argument("--out", metavar="DIR", help=f"folder for the pictures; of the page by default {OUT}")
     top.add_argument("--layer", metavar="NAME", help="one recurrent layer; default: all, and of the share the last")

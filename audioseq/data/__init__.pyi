@@ -10,8 +10,6 @@ from . import (
 )
 from .chorales import (
     Chorale as Chorale,
-    ChoraleError as ChoraleError,
-    Chorales as Chorales,
     write_chorales as write_chorales,
 )
 from .clips import (
@@ -26,7 +24,7 @@ from .download import (
     DownloadError as DownloadError,
 )
 from .encoded import (
-    FileLine as FileLine,
+    PieceReport as PieceReport,
     Pieces as Pieces,
     encode_file as encode_file,
     encode_folder as encode_folder,

@@ -44,10 +44,11 @@ def key_pitches(key: str) -> frozenset[int]:
     Raises:
         ValueError: there is no such key.
     """
+    rule = f'a key is a tonic and one of {sorted(SCALES)}, such as "F# minor"'
+    require(isinstance(key, str), rule, key)
     tonic, _, scale = key.strip().partition(" ")
     scale = " ".join(scale.lower().split())
     letter, accidental = tonic[:1].upper(), tonic[1:]
-    rule = f'a key is a tonic and one of {sorted(SCALES)}, such as "F# minor"'
     require(letter in LETTERS and accidental in ACCIDENTALS and scale in SCALES, rule, key)
     return frozenset((LETTERS[letter] + ACCIDENTALS[accidental] + step) % 12 for step in SCALES[scale])
 

@@ -299,8 +299,10 @@ def compare(
 
 
 def _compared(new: np.ndarray, old: np.ndarray) -> Compared:
+    from scipy.stats import wasserstein_distance  # takes longer to import than all else here
+
     one, other = _spread(new), _spread(old)
-    distance = _wasserstein(new, old) / other.std if other.std else None
+    distance = float(wasserstein_distance(new, old)) / other.std if other.std else None
     inside = float(((new >= other.low) & (new <= other.high)).mean())
     return Compared(one, other, _overlap(new, old), distance, inside, other.low <= one.mean <= other.high)
 
@@ -311,13 +313,6 @@ def _spread(values: np.ndarray) -> Spread:
     if values.min() == values.max():
         return Spread(len(values), low, 0.0, low, high)
     return Spread(len(values), float(values.mean()), float(values.std()), low, high)
-
-
-def _wasserstein(a: np.ndarray, b: np.ndarray) -> float:
-    """The area between two distribution functions."""
-    points = np.sort(np.concatenate([a, b]))
-    below = [np.searchsorted(np.sort(side), points[:-1], side="right") / len(side) for side in (a, b)]
-    return float((np.abs(below[0] - below[1]) * np.diff(points)).sum())
 
 
 def _overlap(a: np.ndarray, b: np.ndarray) -> float:

@@ -11,8 +11,8 @@ from conftest import SR
 from keras import layers
 
 import audioseq as aq
-from audioseq import memory, models
-from audioseq.memory import jacobians, recurrent
+from audioseq import models
+from audioseq.memory import jacobians, measures, recurrent
 
 RNG = np.random.default_rng(0)
 KINDS = (layers.SimpleRNN, layers.LSTM, layers.GRU)
@@ -220,7 +220,7 @@ class TestShare:
     @pytest.mark.filterwarnings("ignore:the attribution of")
     def test_takes_no_more_rows_at_once_for_a_longer_sequence(self, monkeypatch):
         monkeypatch.setattr(jacobians, "BLOCK", 16)
-        monkeypatch.setattr(memory, "NODES", (4,))
+        monkeypatch.setattr(measures, "NODES", (4,))
         rows, inner = [], recurrent.Recurrent.step
         monkeypatch.setattr(
             recurrent.Recurrent, "step", lambda self, x, states: rows.append(len(x)) or inner(self, x, states)
@@ -230,7 +230,7 @@ class TestShare:
         assert max(rows) == 16
 
     def test_warns_where_the_integral_stays_incomplete(self, monkeypatch):
-        monkeypatch.setattr(memory, "NODES", (1,))
+        monkeypatch.setattr(measures, "NODES", (1,))
         with pytest.warns(UserWarning, match="is off by .* with 1 points"):
             aq.memory_share(network(layers.LSTM(8)), 20 * RNG.standard_normal((9, 3)))
 
@@ -326,7 +326,7 @@ def test_what_cannot_be_followed_is_named(model, x, options, message):
 def test_other_input_is_refused(classifier, tmp_path):
     with pytest.raises(aq.RecurrentError, match="finite numbers"):
         aq.hidden_states(network(layers.GRU(3)), np.full((4, 3), np.nan))
-    with pytest.raises(aq.RecurrentError, match="a file is for a SequenceClassifier"):
+    with pytest.raises(aq.RecurrentError, match="a file is for a SequenceClassifier or a SequenceGenerator"):
         aq.hidden_states(network(layers.GRU(3)), "a.wav")
     with pytest.raises(aq.RecurrentError, match=r"samples \(samples,\) at 8000 Hz. Received: shape \(3, 4\)"):
         aq.hidden_states(classifier, np.zeros((3, 4)))
