@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any
 import keras
 import numpy as np
 
-from audioseq.arguments import ArgumentError, is_count, is_whole, require
+from audioseq.arguments import ArgumentError, is_count, is_number, is_whole, require
 from audioseq.midi.score import Score, as_pretty_midi, as_score
 from audioseq.models.saving import WholeModel, full_precision
 from audioseq.models.tokens import TokenNetwork
@@ -144,10 +144,12 @@ class SequenceGenerator(WholeModel):
         if not isinstance(network, TokenNetwork) or network.size != tokenizer.size:
             what = network.size if isinstance(network, TokenNetwork) else type(network).__name__
             raise ValueError(f"network is a TokenNetwork of the tokenizer's {tokenizer.size} tokens. Received: {what}")
-        low, high = pitch_range
-        require(4 <= tempo <= 1000, "tempo is 4 to 1000 quarter notes a minute", tempo)
-        require(meter[0] >= 1 and meter[1] in (1, 2, 4, 8, 16, 32), "meter is such as (3, 4)", meter)
-        require(0 <= low <= high <= 127, "pitch_range is two MIDI pitches, 0 <= low <= high <= 127", pitch_range)
+        rule = "tempo is 4 to 1000 quarter notes a minute"
+        require(is_number(tempo) and 4 <= tempo <= 1000, rule, tempo)
+        require(_is_meter(tuple(meter)), "meter is such as (3, 4)", meter)
+        fits = len(pitch_range) == 2 and all(is_count(p, 0, 127) for p in pitch_range)
+        rule = "pitch_range is two MIDI pitches, 0 <= low <= high <= 127"
+        require(fits and pitch_range[0] <= pitch_range[1], rule, pitch_range)
         self.tokenizer, self.network = tokenizer, network
         self.tempo, self.meter = float(tempo), (int(meter[0]), int(meter[1]))
         self.pitch_range = (int(pitch_range[0]), int(pitch_range[1]))
