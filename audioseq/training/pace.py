@@ -20,8 +20,8 @@ __all__ = ["epochs_within", "seconds_per_epoch"]
 def seconds_per_epoch(model: Trainee, training: Any, settings: Settings, *, steps: int = 6) -> float:
     """Seconds that an epoch of training takes here, without its validation, by the median of a few steps.
 
-    The steps are real, on real batches, but with a learning rate of zero; weights, statistics and seeds are put back, so
-    that a training afterwards ends with the same bits as without.
+    The steps are real, on real batches, but with a learning rate of zero; weights, statistics and seeds are put back,
+    so that a training afterwards ends with the same bits as without.
 
     Args:
         model: what will be trained.
