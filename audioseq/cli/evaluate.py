@@ -94,8 +94,7 @@ def _music(model: Any, args: argparse.Namespace) -> tuple[dict[str, Any], list[S
     from audioseq.data import tunes
     from audioseq.music.evaluation import evaluate_music
 
-    pieces, report = tunes.whole_folder(args.data, model.tokenizer)
-    skipped = [Skipped(line.name, line.skipped) for line in report if line.skipped is not None]
+    pieces, skipped = tunes.whole_folder(args.data, model.tokenizer)
     training = training_pieces(model, args.model)
     if training is None:
         print(

@@ -1,4 +1,4 @@
-from . import augment as augment, fitting as fitting, runs as runs, trainees as trainees
+from . import augment as augment, fitting as fitting, pace as pace, runs as runs, trainees as trainees
 from .augment import (
     BackgroundNoise as BackgroundNoise,
     FilterAugment as FilterAugment,
@@ -16,6 +16,10 @@ from .fitting import (
     device_scope as device_scope,
     fit as fit,
     steps_of as steps_of,
+)
+from .pace import (
+    epochs_within as epochs_within,
+    seconds_per_epoch as seconds_per_epoch,
 )
 from .runs import (
     RunError as RunError,
