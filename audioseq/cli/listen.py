@@ -24,9 +24,9 @@ def add_to(commands: Any) -> None:
     parser.add_argument(
         "--threshold",
         type=float,
-        default=0.5,
+        default=0.8,
         metavar="P",
-        help="least averaged probability of a word; it is detected again only after it fell below",
+        help="least averaged probability of a word, 0.8 by default; it is detected again only after it fell below",
     )
     parser.add_argument("--thresholds", metavar="FILE", help="of each word, as benchmarks/streams.py --json writes")
     parser.add_argument("--refractory", type=float, default=0.5, metavar="SECONDS", help="from one word to the next")
