@@ -7,9 +7,10 @@ Prints
   note-seq take turns too where they are installed, reading alone;
 - the difference in milliseconds between the onsets of the notes and those of the decoded tokens;
 - with every file: whether its notes are those that pretty_midi reads, to the last bit of their times, and those that
-  symusic reads, to the tick.
+  symusic reads, to the tick;
+- of the folders given with --odd, whose files may be damaged: which file takes longest to read, or to be refused.
 
-    python benchmarks/midi.py --data DIR [DIR ...] [--rounds 5] [--files 100] [--json FILE]
+    python benchmarks/midi.py --data DIR [DIR ...] [--odd DIR ...] [--rounds 5] [--files 100] [--json FILE]
 
 Nothing else should run meanwhile.
 """
@@ -17,6 +18,7 @@ Nothing else should run meanwhile.
 from __future__ import annotations
 
 import argparse
+import contextlib
 import importlib.util
 import json
 import random
@@ -35,6 +37,7 @@ from audioseq.data.encoded import encode_file
 from audioseq.midi.files import find_midi, load_midi
 from audioseq.midi.parsing import read_score
 from audioseq.midi.score import Score, as_score
+from audioseq.midi.smf import MidiError
 from audioseq.tokens.beats import BeatTokenizer
 from audioseq.tokens.tokenizers import EventTokenizer
 
@@ -122,6 +125,18 @@ def grids(paths: list[Path]) -> dict[str, list[float]]:
     return rows
 
 
+def slowest(paths: list[Path]) -> tuple[str, float]:
+    """The file that takes longest to read, or to refuse, and its milliseconds."""
+    longest = ("", 0.0)
+    for path in paths:
+        start = time.process_time()
+        with contextlib.suppress(MidiError):
+            load_midi(path)
+        longest = max(longest, (path.name, 1e3 * (time.process_time() - start)), key=lambda row: row[1])
+    print(f"\nslowest of {len(paths)} files: {longest[0]}, {longest[1]:.0f} ms")
+    return longest
+
+
 def equality(paths: list[Path]) -> dict[str, int]:
     counts: Counter[str] = Counter()
     symusic = importlib.import_module("symusic") if importlib.util.find_spec("symusic") else None
@@ -150,7 +165,8 @@ def equality(paths: list[Path]) -> dict[str, int]:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--data", nargs="+", required=True)
+    parser.add_argument("--data", nargs="+", default=[])
+    parser.add_argument("--odd", nargs="+", default=[])
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--files", type=int, default=100, help="for the times and the grids; 0: all")
     parser.add_argument("--json", type=Path)
@@ -162,6 +178,8 @@ def main() -> None:
         some = paths[:: max(1, len(paths) // args.files)] if args.files else paths
         print(f"\n## {Path(folder).name}\n")
         result[folder] = {"speed": speed(some, args.rounds), "grids": grids(some), "equality": equality(paths)}
+    for folder in args.odd:
+        result[folder] = {"slowest": slowest(find_midi(folder))}
     if args.json:
         args.json.write_text(json.dumps(result, indent=2))
 

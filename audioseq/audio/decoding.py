@@ -23,6 +23,7 @@ __all__ = ["AudioError", "check_sr", "length_of", "mono_blocks", "open_sound", "
 MIN_SR = 1_000  # Hz; a lower rate in a header is damage, in an argument it is kHz
 MAX_SR = 768_000  # Hz; the highest rate that converters are sold with
 BLOCK_SAMPLES = 2**20  # decoded at a time, all channels together: 4 MiB of float32
+UNIT = 2**14  # frames asked of libsndfile at a time; an error says nothing about where in them it is
 STEP_16 = np.float32(2.0**-15)  # between two samples of 16 bits
 UNKNOWN_FRAMES = 2**63 - 1  # libsndfile's SF_COUNT_MAX: a FLAC that was written to a pipe
 
@@ -42,14 +43,12 @@ class _ForwardFile(soundfile.SoundFile):
         return False
 
 
-def check_sr(sr: Any) -> None:
-    """Raise ValueError for a rate that is wished for and is none; None is the file's own."""
-    if sr is None:
-        return
+def check_sr(sr: Any, name: str = "sr") -> None:
+    """Raise ValueError for what is no sample rate; `name` is the argument's."""
     if not is_count(sr, MIN_SR, MAX_SR):
         small = isinstance(sr, int | float) and 0 < sr < MIN_SR
         hint = " (did you pass kHz?)" if small else ""
-        raise ValueError(f"sr must be an int within {MIN_SR} to {MAX_SR}, in Hz{hint}. Received: {sr!r}")
+        raise ValueError(f"{name} must be an int within {MIN_SR} to {MAX_SR}, in Hz{hint}. Received: {sr!r}")
 
 
 @contextmanager
@@ -121,20 +120,23 @@ def _decode(file: soundfile.SoundFile, frames: int, size: int) -> Iterator[np.nd
     """Give at most `frames` frames in float32 blocks (at most size, channels), until the data ends."""
     size = max(1, min(size, BLOCK_SAMPLES // file.channels))
     dtype = "int16" if file.subtype == "PCM_16" else "float32"  # scaled here: as libsndfile's floats, in half the time
-    done = 0
-    while done < frames:
-        wanted = min(size, frames - done)
-        try:
-            block = np.empty((wanted, file.channels), dtype)
-            block = block[: file.buffer_read_into(block, dtype)]
-        except soundfile.SoundFileRuntimeError as error:
-            where = f"damaged after {done / file.samplerate:.3f} s of reading"
-            raise AudioError(os.fsdecode(file.name), f"{where}: {reason_of(error)}") from error
-        if len(block):
+    done, ended = 0, False
+    while done < frames and not ended:
+        block = np.empty((min(size, frames - done), file.channels), dtype)
+        filled = 0
+        while filled < len(block) and not ended:
+            unit = block[filled : filled + UNIT - (done + filled) % UNIT]
+            try:
+                found = file.buffer_read_into(unit, dtype)
+            except soundfile.SoundFileRuntimeError as error:
+                good = (done + filled) // UNIT * UNIT  # the same for blocks of any size
+                where = f"damaged after {good / file.samplerate:.3f} s of reading"
+                raise AudioError(os.fsdecode(file.name), f"{where}: {reason_of(error)}") from error
+            filled, ended = filled + found, found < len(unit)
+        block = block[:filled]
+        if filled:
             yield np.multiply(block, STEP_16, dtype=np.float32) if dtype == "int16" else block
-        if len(block) < wanted:
-            return
-        done += len(block)
+        done += filled
 
 
 def mono_blocks(
@@ -167,6 +169,6 @@ def mono_blocks(
         raise AudioError(path, f"{bad} {noun} NaN or infinite, or beyond {LOUDEST:g} (full scale is 1), {where}")
 
 
-def read_size(rate: int, wished: int) -> int:
-    """Frames to decode at a time, so that neither they nor what they become at the wished rate are too many."""
-    return max(1, min(BLOCK_SAMPLES, BLOCK_SAMPLES * rate // wished))
+def read_size(orig_sr: int, target_sr: int) -> int:
+    """Frames to decode at a time, so that neither they nor what they become at the target rate are too many."""
+    return max(1, min(BLOCK_SAMPLES, BLOCK_SAMPLES * orig_sr // target_sr))

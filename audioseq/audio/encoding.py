@@ -69,8 +69,6 @@ def save(
     choices = soundfile.available_subtypes(container)
     if subtype not in choices:
         raise ValueError(f"subtype for {suffix} must be one of {', '.join(choices)}. Received: {subtype!r}")
-    if sr is None:
-        raise ValueError("sr must be given, in Hz. Received: None")
     check_sr(sr)
     y = np.asarray(y)
     _check_samples(y, sr, subtype)

@@ -118,7 +118,7 @@ def load(
 
     Args:
         path: An audio file.
-        sr: Wished sample rate in Hz, 1,000 to 768,000; None keeps the file's own.
+        sr: Requested sample rate in Hz, 1,000 to 768,000; None keeps the file's own.
         offset: Where to begin, in seconds; rounded to the nearest sample of the file.
         duration: How much to read, in seconds; None reads to the end, and so does more than there is.
         max_bytes: The most that the decoded float32 samples of all channels may take, and the most that the
@@ -134,14 +134,15 @@ def load(
             beyond 1e12, or ends before `offset`.
         ValueError: An argument is outside its domain.
     """
-    check_sr(sr)
+    if sr is not None:
+        check_sr(sr)
     _check_count("max_bytes", max_bytes, "in bytes")
     _check_seconds("offset", offset, positive=False)
     if duration is not None:
         _check_seconds("duration", duration, positive=True)
     with open_sound(path) as file:
         rate, length = file.samplerate, length_of(file)
-        wished = rate if sr is None else int(sr)
+        target_sr = rate if sr is None else int(sr)
         first = _to_frames(offset, rate)
         if first and first >= length:
             raise AudioError(
@@ -154,13 +155,13 @@ def load(
             frames = min(frames, _to_frames(duration, rate))
             if length and not frames:
                 raise ValueError(f"duration must be at least a sample, {1 / rate:g} s. Received: {duration!r}")
-        _check_size(path, frames, file.channels, rate, wished, max_bytes)
+        _check_size(path, frames, file.channels, rate, target_sr, max_bytes)
         skip(file, first)
-        blocks = mono_blocks(file, path, first, frames, read_size(rate, wished), whole=True)
-        pieces = list(_resampled(blocks, rate, wished))
-    if not any(map(len, pieces)):
+        blocks = mono_blocks(file, path, first, frames, read_size(rate, target_sr), whole=True)
+        y = _joined(_resampled(blocks, rate, target_sr), _resampled_length(frames, rate, target_sr))
+    if not len(y):
         raise AudioError(path, "holds no samples")
-    return pieces[0] if len(pieces) == 1 else np.concatenate(pieces), wished
+    return y, target_sr
 
 
 def stream(
@@ -176,7 +177,7 @@ def stream(
 
     Args:
         path: An audio file.
-        sr: Wished sample rate in Hz, 1,000 to 768,000; None keeps the file's own.
+        sr: Requested sample rate in Hz, 1,000 to 768,000; None keeps the file's own.
         block: Length of a block in seconds, positive.
         max_bytes: The most that one block may take.
 
@@ -190,20 +191,21 @@ def stream(
             reading reaches it; until then the blocks before it were good.
         ValueError: An argument is outside its domain.
     """
-    check_sr(sr)
+    if sr is not None:
+        check_sr(sr)
     _check_count("max_bytes", max_bytes, "in bytes")
     _check_seconds("block", block, positive=True)
     with open_sound(path) as file:
-        wished = file.samplerate if sr is None else int(sr)
-    if block * wished * 4 > max_bytes:
+        target_sr = file.samplerate if sr is None else int(sr)
+    if block * target_sr * 4 > max_bytes:
         raise ValueError(
-            f"block must take at most max_bytes={max_bytes:,}, {max_bytes / 4 / wished:g} s at {wished} Hz "
+            f"block must take at most max_bytes={max_bytes:,}, {max_bytes / 4 / target_sr:g} s at {target_sr} Hz "
             f"(did you pass milliseconds or samples?). Received: block={block!r}"
         )
-    size = round(block * wished)
+    size = round(block * target_sr)
     if size < 1:
-        raise ValueError(f"block must be at least one sample, {1 / wished:g} s. Received: {block!r}")
-    return _stream(path, wished, block, size)
+        raise ValueError(f"block must be at least one sample, {1 / target_sr:g} s. Received: {block!r}")
+    return _stream(path, target_sr, block, size)
 
 
 def find_audio(folder: str | os.PathLike[str], *, recursive: bool = True) -> list[Path]:
@@ -226,30 +228,30 @@ def find_audio(folder: str | os.PathLike[str], *, recursive: bool = True) -> lis
     return find_files(folder, AUDIO_SUFFIXES, recursive=recursive)
 
 
-def resample(y: np.ndarray, sr: int, wished: int) -> np.ndarray:
+def resample(y: np.ndarray, *, orig_sr: int, target_sr: int) -> np.ndarray:
     """Bring samples to another rate, with the filter that `load` uses (soxr HQ).
 
     Args:
-        y: Shape (samples,), float, within ±1e12 (full scale is 1), at `sr` Hz.
-        sr: Rate of `y` in Hz.
-        wished: Rate of the result in Hz.
+        y: Shape (samples,), float, within ±1e12 (full scale is 1), at `orig_sr` Hz.
+        orig_sr: Rate of `y` in Hz.
+        target_sr: Rate of the result in Hz.
 
     Returns:
-        float32, shape (ceil(samples * wished / sr),).
+        float32, shape (ceil(samples * target_sr / orig_sr),).
 
     Raises:
         ValueError: An argument is outside its domain.
     """
     y = np.asarray(y)
-    check_sr(sr)
-    check_sr(wished)
+    check_sr(orig_sr, "orig_sr")
+    check_sr(target_sr, "target_sr")
     if y.dtype.kind != "f" or y.ndim != 1 or not len(y):
         raise ValueError(f"y must be finite floats of shape (samples,). Received: dtype {y.dtype}, shape {y.shape}")
     if not np.abs(y).max() <= LOUDEST:
         raise ValueError(
             f"y must be finite floats within ±{LOUDEST:g}, where full scale is 1. Received: {np.abs(y).max():g}"
         )
-    return np.concatenate(list(_resampled([y.astype(np.float32, copy=False)], sr, wished)))
+    return np.concatenate(list(_resampled([y.astype(np.float32, copy=False)], orig_sr, target_sr)))
 
 
 def fit_length(y: np.ndarray, n: int) -> np.ndarray:
@@ -257,7 +259,7 @@ def fit_length(y: np.ndarray, n: int) -> np.ndarray:
 
     Args:
         y: Shape (samples,).
-        n: Wished number of samples, positive.
+        n: Requested number of samples, positive.
 
     Returns:
         A new array of shape (n,) and `y`'s type. An odd sample out is added or taken at the end.
@@ -276,11 +278,30 @@ def fit_length(y: np.ndarray, n: int) -> np.ndarray:
     return y[start : start + n].copy()
 
 
-def _resampled(blocks: Iterable[np.ndarray], rate: int, wished: int) -> Iterator[np.ndarray]:
-    if rate == wished:
+def _joined(pieces: Iterable[np.ndarray], expected: int) -> np.ndarray:
+    """Pieces as one array, which grows in place as they come: a length that is only expected takes no memory."""
+    y, filled, ours = np.zeros(0, np.float32), 0, False
+    for piece in pieces:
+        if not filled:
+            y, filled = piece, len(piece)  # of most files the only one
+            continue
+        if not ours:
+            y, ours = y.copy(), True
+        after = filled + len(piece)
+        if after > len(y):
+            y.resize(max(after, min(2 * after, expected)), refcheck=False)
+        y[filled:after] = piece
+        filled = after
+    if filled < len(y):
+        y.resize(filled, refcheck=False)
+    return y
+
+
+def _resampled(blocks: Iterable[np.ndarray], orig_sr: int, target_sr: int) -> Iterator[np.ndarray]:
+    if orig_sr == target_sr:
         yield from blocks
         return
-    resampler = soxr.ResampleStream(rate, wished, 1, dtype="float32", quality="HQ")
+    resampler = soxr.ResampleStream(orig_sr, target_sr, 1, dtype="float32", quality="HQ")
     taken = given = 0
     for block in blocks:
         taken += len(block)
@@ -288,24 +309,24 @@ def _resampled(blocks: Iterable[np.ndarray], rate: int, wished: int) -> Iterator
         given += len(y)
         yield y
     y = resampler.resample_chunk(np.zeros(0, np.float32), last=True)
-    missing = max(0, _resampled_length(taken, rate, wished) - given)
+    missing = max(0, _resampled_length(taken, orig_sr, target_sr) - given)
     yield np.pad(y[:missing], (0, max(0, missing - len(y))))
 
 
-def _resampled_length(samples: int, rate: int, wished: int) -> int:
+def _resampled_length(samples: int, orig_sr: int, target_sr: int) -> int:
     # librosa's expression with its rounding: 44.1 to 48 kHz gives a sample too many at some lengths
-    return math.ceil(samples * (float(wished) / rate))
+    return math.ceil(samples * (float(target_sr) / orig_sr))
 
 
-def _stream(path: str | os.PathLike[str], wished: int, block: float, size: int) -> Iterator[np.ndarray]:
+def _stream(path: str | os.PathLike[str], target_sr: int, block: float, size: int) -> Iterator[np.ndarray]:
     kept = np.zeros(0, np.float32)
     empty = True
     with open_sound(path) as file:
         rate = file.samplerate
-        frames = max(1, min(read_size(rate, wished), round(block * rate)))
+        frames = max(1, min(read_size(rate, target_sr), round(block * rate)))
         blocks = mono_blocks(file, path, 0, file.frames, frames, whole=False)
         pieces, samples = [kept], 0
-        for piece in _resampled(blocks, rate, wished):
+        for piece in _resampled(blocks, rate, target_sr):
             pieces.append(piece)
             samples += len(piece)
             if samples < size:
@@ -326,13 +347,13 @@ def _to_frames(seconds: float, rate: int) -> int:
 
 
 def _check_size(
-    path: str | os.PathLike[str], frames: int, channels: int, rate: int, wished: int, max_bytes: int
+    path: str | os.PathLike[str], frames: int, channels: int, rate: int, target_sr: int, max_bytes: int
 ) -> None:
-    needed = max(frames * channels, _resampled_length(frames, rate, wished)) * 4
+    needed = max(frames * channels, _resampled_length(frames, rate, target_sr)) * 4
     if needed > max_bytes:
         raise AudioError(
             path,
-            f"decodes to {needed:,} bytes ({frames / rate:g} s, {channels} channel(s), {wished} Hz), "
+            f"decodes to {needed:,} bytes ({frames / rate:g} s, {channels} channel(s), {target_sr} Hz), "
             f"over max_bytes={max_bytes:,}; read it block by block with stream(), or a part of it with "
             "offset and duration",
         )

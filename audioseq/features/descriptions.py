@@ -78,6 +78,8 @@ class Feature:
             raise ValueError(f"A feature is one of {sorted([*kinds, 'Chain'])}. Received: {name!r}")
         if isinstance(config.get("order"), list):
             config["order"] = tuple(config["order"])
+        if name == "Delta" and "win_length" in config:  # as version 0.1 wrote it
+            config["width"] = config.pop("win_length")
         return kinds[name](**config)
 
     # Each description lowers to one front end, then steps that see one frame, then steps that see the whole clip.
@@ -93,8 +95,8 @@ class Feature:
     def clip_steps(self) -> tuple[Step, ...]:
         return ()
 
-    def width(self, n_features: int) -> int:
-        """Features a frame after this stage, when `n_features` come in."""
+    def n_features_after(self, n_features: int) -> int:
+        """Features in a frame after this stage, when `n_features` come in."""
         return n_features
 
     @property
@@ -105,14 +107,13 @@ class Feature:
     @property
     def n_features(self) -> int:
         """Features in a frame."""
-        return self.width(0)
+        return self.n_features_after(0)
 
     def n_frames(self, n_samples: Any) -> Any:
-        """Frames that a clip of `n_samples` samples gives (an int, or an array or tensor of them)."""
+        """Frames that a clip of `n_samples` samples gives, 0 or more (an int, or an array or tensor of them)."""
         front = self.front_end()
-        if front.center:
-            return 1 + (n_samples - front.n_fft % 2) // front.hop
-        return 1 + (n_samples - front.n_fft) // front.hop
+        n_frames = 1 + (n_samples - (front.n_fft % 2 if front.center else front.n_fft)) // front.hop
+        return (n_frames + abs(n_frames)) // 2  # the larger of it and 0, for whatever knows arithmetic
 
     def times(self, frames: np.ndarray | int) -> np.ndarray:
         """Time of the middle of each frame in seconds, shape ``(time,)``.
@@ -205,7 +206,7 @@ class Spectrogram(Feature):
             precision=self.precision,
         )
 
-    def width(self, n_features: int) -> int:
+    def n_features_after(self, n_features: int) -> int:
         return self.n_fft // 2 + 1
 
 
@@ -243,7 +244,7 @@ class Mel(Spectrogram):
     def frame_steps(self) -> tuple[Step, ...]:
         return (Matmul(self._bank()),)
 
-    def width(self, n_features: int) -> int:
+    def n_features_after(self, n_features: int) -> int:
         return self.n_mels
 
     def _bank(self) -> np.ndarray:
@@ -313,7 +314,7 @@ class MFCC(LogMel):
             (Matmul(dct_matrix(self.n_mels, self.n_mfcc, self.lifter)),) if self.top_db is not None else ()
         )
 
-    def width(self, n_features: int) -> int:
+    def n_features_after(self, n_features: int) -> int:
         return self.n_mfcc
 
 
@@ -322,27 +323,27 @@ class Delta(Feature):
     """Local derivative over time by a Savitzky-Golay fit: ``librosa.feature.delta(mode="interp")``.
 
     Args:
-        win_length: frames that the fit sees, odd, 3 or more. A clip of fewer frames repeats its last one.
+        width: frames that the fit sees, odd, 3 or more. A clip of fewer frames repeats its last one.
         order: order of the derivative, 1 or more. A tuple joins several along the features, where 0 is
             the input itself: ``order=(0, 1, 2)``.
     """
 
-    win_length: int = 9
+    width: int = 9
     order: int | tuple[int, ...] = 1
 
     def __post_init__(self) -> None:
-        odd = is_whole(self.win_length, 3) and self.win_length % 2 == 1
-        require(odd, "win_length is an odd number of frames, 3 or more", self.win_length)
-        at_most(self, win_length=255)
+        odd = is_whole(self.width, 3) and self.width % 2 == 1
+        require(odd, "width is an odd number of frames, 3 or more", self.width)
+        at_most(self, width=255)
         orders = self.order if isinstance(self.order, tuple) else (self.order,)
-        fits = bool(orders) and all(k == 0 or (is_whole(k, 1) and k < self.win_length) for k in orders)
-        rule = f"order is from 1 to win_length - 1 = {self.win_length - 1}, or a tuple of such without repeats"
+        fits = bool(orders) and all(k == 0 or (is_whole(k, 1) and k < self.width) for k in orders)
+        rule = f"order is from 1 to width - 1 = {self.width - 1}, or a tuple of such without repeats"
         require(fits and orders != (0,) and len(set(orders)) == len(orders), rule, self.order)
 
     def clip_steps(self) -> tuple[Step, ...]:
-        return (Derivative(self.win_length, self.order if isinstance(self.order, tuple) else (self.order,)),)
+        return (Derivative(self.width, self.order if isinstance(self.order, tuple) else (self.order,)),)
 
-    def width(self, n_features: int) -> int:
+    def n_features_after(self, n_features: int) -> int:
         return n_features * (len(self.order) if isinstance(self.order, tuple) else 1)
 
 
@@ -415,9 +416,9 @@ class Chain(Feature):
             own.append(tuple(s.at(self.front_end()) if isinstance(s, GainControl) else s for s in steps))
         return tuple(step for steps in own for step in steps)
 
-    def width(self, n_features: int) -> int:
+    def n_features_after(self, n_features: int) -> int:
         for stage in self.stages:
-            n_features = stage.width(n_features)
+            n_features = stage.n_features_after(n_features)
         return n_features
 
 

@@ -82,7 +82,7 @@ class FeatureLayer(keras.layers.Layer):
 
     def compute_output_shape(self, input_shape: Any) -> tuple[int | None, ...]:
         batch, samples = input_shape if not isinstance(input_shape[0], (list, tuple)) else input_shape[0]
-        time = None if samples is None else max(0, self.feature.n_frames(samples))
+        time = None if samples is None else self.feature.n_frames(samples)
         return batch, time, self.feature.n_features
 
     def get_config(self) -> dict[str, Any]:

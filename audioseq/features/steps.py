@@ -205,7 +205,7 @@ class TopDecibel(Step):
 
 @dataclass(frozen=True)
 class Derivative(Step):
-    win_length: int
+    width: int
     orders: tuple[int, ...]
 
     def apply(self, ops: ModuleType, x: Any, n_frames: Any) -> Any:
@@ -213,25 +213,25 @@ class Derivative(Step):
         last = ops.full((batch, 1), time, dtype="int32") if n_frames is None else ops.reshape(n_frames, (-1, 1))
         last = ops.cast(last, "int32") - 1 if hasattr(ops, "cast") else last - 1
         # a fit of degree k has one k-th derivative over its whole window, so frames near an end take the nearest fit
-        half = self.win_length // 2
+        half = self.width // 2
         start = ops.arange(time, dtype="int32")[None, :] - half
-        start = ops.maximum(ops.minimum(start, last + 1 - self.win_length), 0)  # (batch, time)
+        start = ops.maximum(ops.minimum(start, last + 1 - self.width), 0)  # (batch, time)
         parts: list[Any] = [x if order == 0 else 0.0 for order in self.orders]
-        for k in range(self.win_length):
+        for k in range(self.width):
             index = ops.maximum(ops.minimum(start + k, last), 0)[:, :, None]
             value = ops.take_along_axis(x, ops.broadcast_to(index, (batch, time, n_features)), axis=1)
             for i, order in enumerate(self.orders):
                 if order:
-                    parts[i] = parts[i] + value * _savgol(self.win_length, order)[k]
+                    parts[i] = parts[i] + value * _savgol(self.width, order)[k]
         return parts[0] if len(parts) == 1 else ops.concatenate(parts, axis=-1)
 
 
 @functools.lru_cache(maxsize=64)
-def _savgol(win_length: int, order: int) -> np.ndarray:
+def _savgol(width: int, order: int) -> np.ndarray:
     """Weights of the `order`-th derivative of a least-squares polynomial of that degree (Savitzky & Golay 1964)."""
     import scipy.signal
 
-    return _constant(scipy.signal.savgol_coeffs(win_length, order, deriv=order, use="dot"))
+    return _constant(scipy.signal.savgol_coeffs(width, order, deriv=order, use="dot"))
 
 
 @dataclass(frozen=True)

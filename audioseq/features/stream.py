@@ -54,7 +54,7 @@ class FrameStream:
         # the zeros before the first sample stand in the first state, those after the last come with `finish`
         self.padding = plan.front.n_fft // 2 if plan.front.center else 0
         self.width = plan.frame_width
-        self.ahead = sum(step.win_length // 2 for step in plan.clip_steps if isinstance(step, Derivative))
+        self.ahead = sum(step.width // 2 for step in plan.clip_steps if isinstance(step, Derivative))
         self.frames_of = Plan(
             dataclasses.replace(plan.front, center=False), plan.window, plan.frame_steps, clip_steps=()
         )
@@ -112,7 +112,7 @@ def _carried(step: Step, frames: np.ndarray, memory: Any, last: bool) -> tuple[n
     # memory: the frames that later fits see, and how many of them were answered already
     seen, answered = (frames[:0], 0) if memory is None else memory
     seen = np.concatenate([seen, frames])
-    width, half = step.win_length, step.win_length // 2
+    width, half = step.width, step.width // 2
     ready = len(seen) if last else max(answered, len(seen) - half if len(seen) >= width else 0)
     if ready > answered:
         out = step.apply(np, seen[None], None)[0][answered:ready]

@@ -173,7 +173,7 @@ class SequenceClassifier(WholeModel):
         if isinstance(sound, (str, os.PathLike)):
             y, _ = reading.load(sound, sr=self.sr)
         else:
-            y = reading.resample(np.asarray(sound), self.sr if sr is None else sr, self.sr)
+            y = reading.resample(np.asarray(sound), orig_sr=self.sr if sr is None else sr, target_sr=self.sr)
         scores = self.scores(reading.fit_length(y, self.n_samples)[None])[0]
         order = np.argsort(-scores)
         return Classification(

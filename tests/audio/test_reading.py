@@ -78,14 +78,37 @@ def test_resampled_sine_is_the_sine_at_the_new_rate(tmp_path):
 @pytest.mark.parametrize("channels", [1, 2, 5])
 @pytest.mark.parametrize("rates", [(44100, 16000), (16000, 44100), (44100, 48000), (22050, None), (8000, 16000)])
 def test_load_equals_librosa(tmp_path, channels, rates):
-    rate, wished = rates
+    rate, target = rates
     y = noise(channels * 3 * 7 * 1471).reshape(-1, channels)
     soundfile.write(tmp_path / "a.wav", y, rate, subtype="FLOAT")
-    expected, expected_sr = librosa.load(tmp_path / "a.wav", sr=wished, mono=True)
-    ours, sr = load(tmp_path / "a.wav", sr=wished)
+    expected, expected_sr = librosa.load(tmp_path / "a.wav", sr=target, mono=True)
+    ours, sr = load(tmp_path / "a.wav", sr=target)
     assert sr == expected_sr
     assert ours.shape == expected.shape
     np.testing.assert_allclose(ours, expected, rtol=0, atol=1e-6)
+
+
+@pytest.mark.parametrize("rates", [(44100, 16000), (16000, 44100), (8000, 8000)])
+def test_resample_is_librosas(rates):
+    y = noise(12_345)
+    theirs = librosa.resample(y, orig_sr=rates[0], target_sr=rates[1])
+    ours = audio.resample(y, orig_sr=rates[0], target_sr=rates[1])
+    assert ours.dtype == np.float32
+    np.testing.assert_allclose(ours, theirs, rtol=0, atol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("rates", "message"),
+    [
+        ({"orig_sr": 16.0, "target_sr": 8000}, r"orig_sr must be an int .*did you pass kHz\?\)\. Received: 16\.0"),
+        ({"orig_sr": 16000, "target_sr": 8}, r"target_sr must be an int .*did you pass kHz\?\)\. Received: 8"),
+        ({"orig_sr": None, "target_sr": 8000}, r"orig_sr must be an int .*Received: None"),
+        ({"orig_sr": 16000, "target_sr": None}, r"target_sr must be an int .*Received: None"),
+    ],
+)
+def test_resample_refuses_rates_by_their_names(rates, message):
+    with pytest.raises(ValueError, match=message):
+        audio.resample(noise(100), **rates)
 
 
 @pytest.mark.parametrize("samples", [3, 147, 441, 1000, 22051])
@@ -114,7 +137,7 @@ def test_stereo_is_averaged_and_what_is_too_loud_for_float32_is_no_sound(tmp_pat
         with pytest.raises(ValueError, match=r"within ±1e\+12, where full scale is 1\. Received: "):
             LogMel()(y[:, 0])
         with pytest.raises(ValueError, match=r"within ±1e\+12, where full scale is 1\. Received: "):
-            audio.resample(y[:, 0], 16000, 8000)
+            audio.resample(y[:, 0], orig_sr=16000, target_sr=8000)
 
 
 @pytest.mark.parametrize("suffix", [".wav", ".flac", ".ogg", ".opus", ".mp3"])
@@ -188,6 +211,20 @@ def test_long_file_is_refused_before_decoding_and_streams_in_little_memory(tmp_p
     assert len(load(path, offset=390.0, duration=2.0, max_bytes=2_000_000)[0]) == 2 * SR
 
 
+@pytest.mark.parametrize(("suffix", "target"), [(".wav", None), (".flac", None), (".wav", 22050)])
+def test_load_takes_little_more_memory_than_its_result(tmp_path, suffix, target):
+    path = tmp_path / f"a{suffix}"
+    with soundfile.SoundFile(path, "w", SR, 1) as file:
+        for i in range(20):
+            file.write(noise(2**20, seed=i))
+    tracemalloc.start()
+    y, _ = load(path, sr=target)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert len(y) == np.ceil(20 * 2**20 * (target or SR) / SR)
+    assert peak < y.nbytes + 32 * 2**20  # a few blocks of 4 MiB on their way
+
+
 def test_size_limit_counts_the_result_too(tmp_path):
     save(tmp_path / "a.wav", noise(1000), 1000)
     with pytest.raises(AudioError, match=r"decodes to 3,072,000 bytes"):
@@ -235,6 +272,52 @@ def test_cut_flac_is_damaged_not_short(flac):
         load(flac)
     with pytest.raises(AudioError, match=r"damaged after 1\..* lost sync"):
         list(stream(flac, block=0.1))
+
+
+def outcome(read):
+    """The samples, or why there are none."""
+    try:
+        return read().tolist()
+    except AudioError as error:
+        return error.reason
+
+
+@pytest.mark.parametrize("suffix", [".flac", ".mp3"])
+@pytest.mark.parametrize("damage", ["a bit", "zeros", "noise", "cut out", "cut off", "put in"])
+def test_load_and_stream_judge_a_damaged_file_alike(tmp_path, suffix, damage):
+    path = tmp_path / f"a{suffix}"
+    save(path, noise(3 * SR), SR)
+    good = path.read_bytes()
+    rng = np.random.default_rng(0)
+    refused = 0
+    for place in (0.1, 0.34, 0.6, 0.85, 0.99):
+        data, at = bytearray(good), int(place * len(good))
+        end = min(at + 3000, len(data))
+        if damage == "a bit":
+            data[at] ^= 16
+        elif damage in ("zeros", "noise"):
+            data[at:end] = bytes(end - at) if damage == "zeros" else rng.bytes(end - at)
+        elif damage in ("cut out", "cut off"):
+            del data[at : end if damage == "cut out" else None]
+        else:
+            data[at:at] = rng.bytes(3000)
+        path.write_bytes(data)
+        found = outcome(lambda: load(path)[0])
+        refused += isinstance(found, str)
+        for block in (0.003, 0.1, 0.256, 1.0, 100.0):
+            assert outcome(lambda block=block: np.concatenate(list(stream(path, block=block)))) == found
+    assert refused == 5 or suffix == ".mp3"  # an MP3 has no checksums, and its decoder goes on where it can
+
+
+def test_where_a_file_is_damaged_does_not_depend_on_how_it_is_read(tmp_path):
+    path = tmp_path / "a.flac"
+    save(path, noise(70 * SR), SR)  # more than is decoded at a time
+    data = path.read_bytes()
+    path.write_bytes(data[: int(0.97 * len(data))])
+    whole = outcome(lambda: load(path)[0])
+    assert 66 < float(re.search(r"damaged after ([\d.]+) s", whole)[1]) < 68
+    assert outcome(lambda: load(path, sr=44100)[0]) == whole
+    assert outcome(lambda: np.concatenate(list(stream(path, block=0.5)))) == whole
 
 
 @pytest.mark.parametrize("rate", [1, 999, 768_001, 2**31 - 1])
@@ -367,10 +450,10 @@ def test_stream_refuses_arguments_at_the_call(flac, options, message):
 @pytest.mark.parametrize("block", [0.01, 0.3, 1.0, 100.0])
 @pytest.mark.parametrize("rates", [(16000, None), (44100, 16000), (44100, 48000), (8000, 44100), (44101, 15999)])
 def test_stream_joined_is_load(tmp_path, rates, block):
-    rate, wished = rates
+    rate, target = rates
     soundfile.write(tmp_path / "a.wav", noise(2 * (2 * rate + 17)).reshape(-1, 2), rate)
-    whole, sr = load(tmp_path / "a.wav", sr=wished)
-    blocks = list(stream(tmp_path / "a.wav", sr=wished, block=block))
+    whole, sr = load(tmp_path / "a.wav", sr=target)
+    blocks = list(stream(tmp_path / "a.wav", sr=target, block=block))
     assert {len(block) for block in blocks[:-1]} <= {round(block * sr)}
     assert 0 < len(blocks[-1]) <= round(block * sr)
     assert all(block.dtype == np.float32 for block in blocks)
@@ -446,7 +529,7 @@ def test_float_wav_may_exceed_full_scale(tmp_path):
         ("a.wav", [0.0, -1.5], SR, None, r"within \[-1, 1\] for PCM_16.*Received: -1\.5 at 0\.000063 s"),
         ("a.ogg", [0.0, 1.5], SR, None, r"within \[-1, 1\] for VORBIS"),
         ("a.wav", [0.0], 16.0, None, r"did you pass kHz\?\)\. Received: 16\.0"),
-        ("a.wav", [0.0], None, None, r"sr must be given"),
+        ("a.wav", [0.0], None, None, r"sr must be an int .*Received: None"),
         ("a.mp3", [0.0], 96000, None, r"only supports sample rates of .*Received: sr=96000"),
     ],
 )

@@ -169,17 +169,17 @@ def test_top_db_is_the_clips_own(name, top_db):
 
 
 @pytest.mark.parametrize("order", [1, 2, 3])
-@pytest.mark.parametrize("win_length", [3, 5, 9])
-def test_delta_is_librosas(win_length, order):
-    if order >= win_length:
-        with pytest.raises(ValueError, match="order is from 1 to win_length - 1 = 2"):
-            Delta(win_length=win_length, order=order)
+@pytest.mark.parametrize("width", [3, 5, 9])
+def test_delta_is_librosas(width, order):
+    if order >= width:
+        with pytest.raises(ValueError, match="order is from 1 to width - 1 = 2"):
+            Delta(width=width, order=order)
         return
     frames = LogMel()(signal("speech"))
-    theirs = librosa.feature.delta(frames.T, width=win_length, order=order, mode="interp").T
-    ours = (LogMel() >> Delta(win_length=win_length, order=order))(signal("speech"))
-    # win_length products of 100 dB and weights of at most 2, and their sums, are rounded to float32 by both
-    np.testing.assert_allclose(ours, theirs, rtol=0, atol=4 * win_length * 100 * 2 * 2**-24)
+    theirs = librosa.feature.delta(frames.T, width=width, order=order, mode="interp").T
+    ours = (LogMel() >> Delta(width=width, order=order))(signal("speech"))
+    # width products of 100 dB and weights of at most 2, and their sums, are rounded to float32 by both
+    np.testing.assert_allclose(ours, theirs, rtol=0, atol=4 * width * 100 * 2 * 2**-24)
 
 
 def test_delta_joins_orders_along_the_features():
@@ -220,7 +220,7 @@ DESCRIPTIONS = [
     LogMel(win_length=401, hop_length=161, center=False, top_db=60.0),
     MFCC(n_mfcc=20, lifter=22.0, precision="exact"),
     LogMel() >> Delta(order=(0, 1, 2)),
-    Mel(power=1.0) >> PCEN(gain=0.9) >> Delta(win_length=5),
+    Mel(power=1.0) >> PCEN(gain=0.9) >> Delta(width=5),
 ]
 
 
@@ -235,6 +235,17 @@ def test_a_description_survives_json_and_is_a_value(f):
     assert f(y).shape == (f.n_frames(len(y)), f.n_features)
     others = [other for other in DESCRIPTIONS if other != f]
     assert len(others) == len(DESCRIPTIONS) - 1
+
+
+def test_a_description_that_was_saved_with_an_earlier_name_loads():
+    # version 0.1 wrote win_length for what librosa calls width
+    saved = {"feature": "Delta", "win_length": 5, "order": [0, 1]}
+    log_mel = LogMel(win_length=400)
+    assert Feature.from_dict(saved) == Delta(width=5, order=(0, 1))
+    chain = {"feature": "Chain", "stages": [log_mel.to_dict(), saved]}
+    assert Feature.from_dict(chain) == log_mel >> Delta(width=5, order=(0, 1))
+    assert Delta(width=5).to_dict() == {"feature": "Delta", "width": 5, "order": 1}
+    assert saved["win_length"] == 5  # what was given stays as it was
 
 
 def test_numpy_numbers_describe_as_python_numbers():
@@ -264,6 +275,15 @@ def test_frames_and_times_are_librosas(case):
         theirs = librosa.frames_to_time(np.arange(n_frames), sr=f.sr, hop_length=f.hop, n_fft=n_fft)
         for given in (f(y), n_frames, np.int64(n_frames)):
             np.testing.assert_allclose(f.times(given), theirs, rtol=1e-12)
+
+
+@pytest.mark.parametrize("f", [LogMel(center=False), LogMel(center=False, hop_length=700), LogMel(n_fft=401)])
+def test_a_clip_has_no_frame_or_some(f):
+    sizes = np.array([0, 1, 100, 400, 401, 511, 512, 513, 1211, 1212])
+    framed = np.maximum(0, sizes + (f.n_fft // 2 * 2 if f.center else 0) - f.n_fft + f.hop) // f.hop
+    np.testing.assert_array_equal(f.n_frames(sizes), framed)
+    assert [f.n_frames(n) for n in sizes.tolist()] == framed.tolist()
+    assert all(isinstance(f.n_frames(n), int) for n in sizes.tolist())
 
 
 @pytest.mark.parametrize("center", [True, False])
@@ -345,7 +365,7 @@ def test_a_clip_shorter_than_a_frame_is_refused_unless_centred():
         (lambda: LogMel(top_db=-80.0), "top_db is above 0 dB, or None"),
         (lambda: MFCC(n_mfcc=41), "from 1 to n_mels=40. Received: 41"),
         (lambda: MFCC(lifter=-1.0), "lifter is 0 or above"),
-        (lambda: Delta(win_length=8), "odd number of frames, 3 or more. Received: 8"),
+        (lambda: Delta(width=8), "width is an odd number of frames, 3 or more. Received: 8"),
         (lambda: Delta(order=0), "order is from 1"),
         (lambda: Delta(order=()), "order is from 1"),
         (lambda: PCEN(bias=0.0), "bias is above 0"),

@@ -227,6 +227,17 @@ def test_the_shape_foretold_is_the_shape(f, bar, n_samples):
     assert layer.compute_output_shape((None, None)) == (None, None, f.n_features)
 
 
+def test_frames_are_counted_on_tensors_as_on_numbers():
+    f = LogMel(center=False)
+    lengths = [0, 1, 100, 511, 512, 640]
+    expected = [f.n_frames(n) for n in lengths]
+    assert expected == [0, 0, 0, 0, 1, 2]
+    assert keras.ops.convert_to_numpy(f.n_frames(keras.ops.convert_to_tensor(lengths))).tolist() == expected
+    assert tf.function(f.n_frames)(tf.constant(lengths)).numpy().tolist() == expected
+    mask = f.layer().compute_mask([np.zeros((2, 100), np.float32), np.array([100, 20])])
+    assert mask.shape == (2, 0)
+
+
 def test_clips_shorter_than_a_frame_give_no_frames_in_any_step():
     front = {"center": False, "power": 1.0}
     for f in (LogMel(top_db=80.0, **front), LogMel(**front) >> Delta(), Mel(**front) >> PCEN()):

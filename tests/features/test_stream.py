@@ -15,7 +15,7 @@ FEATURES = {
     "from sample 0": (LogMel(n_fft=400, hop_length=160, n_mels=20, center=False), 5),
     "hop above window": (Spectrogram(n_fft=64, hop_length=100, center=False), 0),
     "MFCC and derivatives": (MFCC(hop_length=160, n_mfcc=13) >> Delta(order=(0, 1, 2)), MFCC_UNITS),
-    "one derivative": (LogMel(hop_length=256, n_mels=8) >> Delta(win_length=5), 5),
+    "one derivative": (LogMel(hop_length=256, n_mels=8) >> Delta(width=5), 5),
     "gain control": (Mel(hop_length=160, power=1.0) >> PCEN(), 2 * 28),  # as in test_pcen_is_librosas
     "exact": (LogMel(hop_length=160, precision="exact"), 5),
 }

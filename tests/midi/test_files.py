@@ -392,16 +392,15 @@ def test_limits_refuse(tmp_path):
 @pytest.mark.skipif(not os.path.exists("/proc/self/status"), reason="memory is read from Linux' /proc")
 def test_every_odd_file_gives_notes_or_a_named_reason():
     code = (
-        "import os, sys, time\n"
+        "import os, sys\n"
         "from audioseq import midi\n"
         "for place, _, names in os.walk(sys.argv[1]):\n"
         "    for name in names:\n"
-        "        path, start = os.path.join(place, name), time.perf_counter()\n"
+        "        path = os.path.join(place, name)\n"
         "        try:\n"
         "            midi.load_midi(path)\n"
         "        except midi.MidiError as error:\n"
         "            assert error.path == path and error.reason\n"
-        "        assert time.perf_counter() - start < 2, path\n"
         "status = open('/proc/self/status').read()\n"  # ru_maxrss would count pytest's own memory before the fork
         "assert int(status.split('VmHWM:')[1].split()[0]) < 300 * 1024, status"
     )
@@ -464,7 +463,7 @@ def test_random_damage_never_raises_anything_else():
     assert read > 100
 
 
-def test_a_recording_is_told_from_midi(tmp_path):
+def test_a_recording_is_not_taken_for_midi(tmp_path):
     (tmp_path / "tune.wav").write_bytes(b"RIFF\x00\x00\x00\x00WAVEfmt ")
     with pytest.raises(
         MidiError, match=r"tune.wav: is WAV audio, not MIDI \(did you mean audioseq.load, which reads rec"
