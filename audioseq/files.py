@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import tempfile
 from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
@@ -15,7 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-__all__ = ["FileError", "Skipped", "atomic_path", "find_files", "write_json", "write_text"]
+__all__ = ["FileError", "Skipped", "atomic_folder", "atomic_path", "find_files", "write_json", "write_text"]
 
 
 class FileError(ValueError):
@@ -106,6 +107,52 @@ def atomic_path(path: str | os.PathLike[str]) -> Iterator[Path]:
     except BaseException:
         temporary.unlink(missing_ok=True)
         raise
+
+
+@contextmanager
+def atomic_folder(path: str | os.PathLike[str]) -> Iterator[Path]:
+    """Give a temporary folder beside `path`; on leaving the block its files are flushed and it is renamed to `path`.
+
+    When the block raises, the temporary folder is removed and `path` stays as it was. A full folder cannot be renamed
+    over another, so the old one is first renamed to ``.NAME-old``. A process that is killed before the next line leaves
+    it there, whole; the next call puts it back.
+    """
+    target = Path(path)
+    aside = target.with_name(f".{target.name}-old")
+    target.parent.mkdir(parents=True, exist_ok=True)
+    if os.path.lexists(aside):
+        if os.path.lexists(target):
+            _remove(aside)
+        else:
+            aside.replace(target)
+    temporary = Path(tempfile.mkdtemp(prefix=f".{target.name}-", dir=target.parent))
+    try:
+        yield temporary
+        for inner in temporary.rglob("*"):
+            if inner.is_file():
+                with inner.open("rb+") as file:
+                    os.fsync(file.fileno())
+        temporary.chmod(0o777 & ~_umask())
+        if os.path.lexists(target):
+            target.replace(aside)
+        try:
+            temporary.replace(target)
+        except BaseException:
+            if os.path.lexists(aside):
+                aside.replace(target)
+            raise
+    except BaseException:
+        shutil.rmtree(temporary, ignore_errors=True)
+        raise
+    if os.path.lexists(aside):
+        _remove(aside)
+
+
+def _remove(path: Path) -> None:
+    if path.is_dir() and not path.is_symlink():
+        shutil.rmtree(path)
+    else:
+        path.unlink()
 
 
 def write_text(path: str | os.PathLike[str], text: str) -> None:

@@ -370,9 +370,8 @@ def export_command(args: argparse.Namespace) -> int:
     if args.int8 and clips is None:
         print("error: --int8 compares labels on recordings: give their folder as --data DIR", file=sys.stderr)
         return cli.USAGE
-    report = export(
-        model, args.out, format=args.format, int8=args.int8, streaming=args.streaming, clips=clips, labels=labels
-    )
+    options = {"format": args.format, "int8": args.int8, "streaming": args.streaming, "overwrite": args.overwrite}
+    report = export(model, args.out, clips=clips, labels=labels, **options)
     what = f"{report.block / report.sr * 1e3:g} ms of a stream" if report.block else "a clip"
     worst = max(report.parity.values())
     print(
@@ -479,6 +478,7 @@ def parser() -> argparse.ArgumentParser:
     send.add_argument("--data", metavar="DIR", help="recordings to compare on; else those of the model's run")
     send.add_argument("--unknown", nargs="+", default=[], metavar="WORD", help="as in training, with --data")
     send.add_argument("--out", required=True, metavar="DIR")
+    send.add_argument("--overwrite", action="store_true", help="replace what lies there, of any model")
     send.set_defaults(command=export_command)
 
     fetch = commands.add_parser("download", help="Google Speech Commands v0.02: resumable, SHA-256 checked")
