@@ -76,13 +76,20 @@ class Graph:
         raise NotImplementedError
 
     def save(self, folder: Path, *, stages: bool = False) -> None:
-        """Write a SavedModel; with `stages`, its inner values are outputs too."""
+        """Write a SavedModel; with `stages`, its inner values are outputs too.
+
+        Raises:
+            OSError: for a folder that cannot be written, or a full disk.
+        """
         import tensorflow as tf
 
         module = tf.Module()
         module.model = self.model  # keeps its variables
         module.function = self.function(stages)
-        tf.saved_model.save(module, str(folder), signatures={"serving_default": module.function})
+        try:
+            tf.saved_model.save(module, str(folder), signatures={"serving_default": module.function})
+        except tf.errors.OpError as error:  # writing is an operation too: "{{node}} path; File too large [Op:SaveV2]"
+            raise OSError(error.message.rsplit("; ", 1)[-1].split(" [Op:")[0]) from error
 
     def metadata(self) -> dict[str, Any]:
         return {}
