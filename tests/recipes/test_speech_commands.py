@@ -287,6 +287,21 @@ def test_a_sample_as_loud_as_no_sound_is_an_error(run, trained, tmp_path):
         assert "1 sample is NaN or infinite, or beyond 1e+12" in err
 
 
+def test_a_card_says_other_speakers_only_where_the_split_keeps_them_apart(run, tmp_path):
+    rng = np.random.default_rng(0)
+    for names, others in ((lambda i: f"{i:08d}_nohash_0", True), (lambda i: f"take{i}", False)):
+        folder, out = tmp_path / f"data{others}", tmp_path / f"run{others}"
+        for word in ("yes", "no"):
+            (folder / word).mkdir(parents=True)
+            for i in range(20):
+                soundfile.write(folder / word / f"{names(i)}.wav", rng.uniform(-0.1, 0.1, SR // 4), SR)
+        arguments = ["train", "--data", folder, "--out", out, "--network", "feed_forward", "--epochs", "1"]
+        assert run(*arguments, "--batch-size", "8")[0] == 0
+        card = (out / "MODEL_CARD.md").read_text()
+        assert ("of yet other speakers" in card) is others
+        assert ("does not keep speakers apart" in card) is not others
+
+
 def test_help_loads_neither_tensorflow_nor_keras():
     assert "--resume" in help_of("speech_commands", "train")
 
