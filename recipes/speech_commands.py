@@ -154,7 +154,8 @@ def train(config: Config, out: Path, *, resume: bool, overwrite: bool, strict: b
     }
     if "test" in figures:
         low, high = test.interval
-        facts["test"] = f"{test.accuracy:.1%} ({low:.1%} to {high:.1%}) of {test.n} clips of yet other speakers"
+        others = " of yet other speakers" if words.speakers else ""
+        facts["test"] = f"{test.accuracy:.1%} ({low:.1%} to {high:.1%}) of {test.n} clips{others}"
     synthetic = Path(config.data).resolve() == shipped("assets", "commands").resolve()
     limits = limits_of(words, synthetic)
     about = "A recogniser of single spoken words, made by `recipes/speech_commands.py`."
@@ -206,6 +207,8 @@ def limits_of(words: Any, synthetic: bool) -> list[str]:
     limits = [f"It knows clips of {words.duration:g} s with one word in the middle, not running speech."]
     if synthetic:
         limits.insert(0, "**A demonstration**: trained on synthetic voices; it will not understand people well.")
+    if words.speakers is None:
+        limits.append("Its figures may be of voices that it was trained on: the split does not keep speakers apart.")
     if "_unknown_" not in words.class_names:
         limits.append("It has no class for other words: whatever it hears, it names one of its own.")
     if "_silence_" not in words.class_names:

@@ -23,6 +23,7 @@ def add_to(commands: Any) -> None:
     parser.add_argument("--data", metavar="DIR", help="recordings to compare on; else those of the model's run")
     parser.add_argument("--unknown", nargs="+", default=[], metavar="WORD", help="as in training, with --data")
     parser.add_argument("--out", required=True, metavar="DIR")
+    parser.add_argument("--overwrite", action="store_true", help="replace what lies there, of any model")
     parser.add_argument("--json", action="store_true", help="print the report as JSON")
 
 
@@ -43,9 +44,8 @@ def export(args: argparse.Namespace) -> int:
         print("error: --int8 compares labels on recordings: give their folder as --data DIR", file=sys.stderr)
         return common.USAGE
     print("converting, and comparing with the Keras model", file=sys.stderr)
-    report = write(
-        model, args.out, format=args.format, int8=args.int8, streaming=args.streaming, clips=clips, labels=labels
-    )
+    options = {"format": args.format, "int8": args.int8, "streaming": args.streaming, "overwrite": args.overwrite}
+    report = write(model, args.out, clips=clips, labels=labels, **options)
     if args.json:
         print(json.dumps(dataclasses.asdict(report)))
         return common.DONE

@@ -125,7 +125,7 @@ def _earlier(out: Path, settings: dict[str, Any], *, resume: bool, overwrite: bo
 def _stale(out: Path) -> list[Path]:
     """What a killed process was about to rename: see `files.atomic_path`."""
     names = [name for name in (RUN, *LEFT) if name != TENSORBOARD]
-    return [path for name in names for path in out.glob(f".{Path(name).stem}-????????{Path(name).suffix}")]
+    return [path for name in names for path in out.glob(f".{Path(name).stem}-*{Path(name).suffix}")]
 
 
 def remove(out: Path, names: Sequence[str]) -> None:

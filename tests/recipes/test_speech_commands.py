@@ -217,6 +217,21 @@ def test_names_that_are_not_utf8_are_told_all_the_same(run, trained, words, tmp_
     assert "br\\udce9_nohash_0.wav" in asked.stderr
 
 
+def test_a_card_says_other_speakers_only_where_the_split_keeps_them_apart(run, tmp_path):
+    rng = np.random.default_rng(0)
+    for names, others in ((lambda i: f"{i:08d}_nohash_0", True), (lambda i: f"take{i}", False)):
+        folder, out = tmp_path / f"data{others}", tmp_path / f"run{others}"
+        for word in ("yes", "no"):
+            (folder / word).mkdir(parents=True)
+            for i in range(20):
+                soundfile.write(folder / word / f"{names(i)}.wav", rng.uniform(-0.1, 0.1, SR // 4), SR)
+        arguments = ["train", "--data", folder, "--out", out, "--network", "feed_forward", "--epochs", "1"]
+        assert run(*arguments, "--batch-size", "8")[0] == 0
+        card = (out / "MODEL_CARD.md").read_text()
+        assert ("of yet other speakers" in card) is others
+        assert ("does not keep speakers apart" in card) is not others
+
+
 def test_help_loads_neither_tensorflow_nor_keras():
     assert "--resume" in help_of("speech_commands", "train")
 
