@@ -7,13 +7,18 @@ from typing import Any
 
 import numpy as np
 
-__all__ = ["LOUDEST", "ArgumentError", "is_count", "is_number", "is_whole", "require"]
+__all__ = ["LOUDEST", "ArgumentError", "at_most", "is_count", "is_name", "is_number", "is_whole", "require"]
 
 LOUDEST = 1e12  # a sample, where full scale is 1; power spectra of louder ones do not fit into float32
 
 
 class ArgumentError(ValueError):
     """An argument outside its domain."""
+
+
+def is_name(value: Any) -> bool:
+    """Whether it is a text that can be printed on one line, of 1 to 256 characters."""
+    return isinstance(value, str) and 0 < len(value) <= 256 and value.isprintable()
 
 
 def is_number(value: Any) -> bool:
@@ -35,3 +40,10 @@ def require(holds: bool, rule: str, received: Any) -> None:
     """Raise ArgumentError with the rule that does not hold, and what was received."""
     if not holds:
         raise ArgumentError(f"{rule}. Received: {received!r}")
+
+
+def at_most(thing: Any, **limits: int) -> None:
+    """Raise ArgumentError where an attribute is beyond its limit: what no sound needs, and would take the memory."""
+    for name, limit in limits.items():
+        value = getattr(thing, name)
+        require(value is None or value <= limit, f"{name} is at most {limit:,}", value)

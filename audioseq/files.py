@@ -6,16 +6,29 @@ renamed over the old one. A process that is killed, or a disk that fills up, lea
 
 from __future__ import annotations
 
+import errno
+import heapq
 import json
 import os
-import tempfile
-from collections.abc import Callable, Collection, Iterator
+import secrets
+import stat
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-__all__ = ["FileError", "Skipped", "atomic_path", "find_files", "shipped", "write_json", "write_text"]
+__all__ = [
+    "FileError",
+    "FolderError",
+    "Skipped",
+    "atomic_path",
+    "find_files",
+    "require_folder",
+    "shipped",
+    "write_json",
+    "write_text",
+]
 
 
 class FileError(ValueError):
@@ -36,6 +49,10 @@ class FileError(ValueError):
         return f"{self.path}: {self.reason}".encode("utf-8", "backslashreplace").decode("utf-8")
 
 
+class FolderError(FileError):
+    """A folder that is absent, is a file, or may not be read: `path` and `reason`."""
+
+
 @dataclass(frozen=True)
 class Skipped:
     """A file that was left out, and why."""
@@ -44,67 +61,110 @@ class Skipped:
     reason: str
 
 
-def find_files(
-    folder: str | os.PathLike[str],
-    suffixes: Collection[str],
-    *,
-    recursive: bool = True,
-    onerror: Callable[[OSError], None] | None = None,
-) -> list[Path]:
-    """Files in a folder by their suffix, sorted.
+def require_folder(folder: str | os.PathLike[str]) -> None:
+    """Raise FolderError for what is absent, or is no folder."""
+    try:
+        mode = os.stat(folder).st_mode
+    except (FileNotFoundError, NotADirectoryError) as error:
+        raise FolderError(folder, "there is no such folder") from error
+    except OSError as error:
+        raise _unreadable(folder, error) from error
+    if not stat.S_ISDIR(mode):
+        raise FolderError(folder, "is a file, not a folder")
 
-    Hidden files and folders (a leading ".") are left out, links are followed, but not round in circles, and nothing is
-    opened.
+
+def find_files(folder: str | os.PathLike[str], suffixes: Collection[str], *, recursive: bool = True) -> list[Path]:
+    """Files in a folder by their suffix, sorted. Nothing is opened.
+
+    Hidden files and folders (a leading ".") are left out. Links are followed, and every folder is listed once: where it
+    lies, if that is in `folder`, else under the first of the links that lead to it, in sorted order. A link to what
+    `folder` itself lies in is not followed.
 
     Args:
         folder: where to look; every path begins with it.
         suffixes: in lower case, with the dot.
         recursive: look in its folders too.
-        onerror: called with the error of a folder that cannot be read; None: it is passed over.
+
+    Raises:
+        FolderError: `folder` is absent or a file, or it or a folder in it may not be read.
     """
+    require_folder(folder)
     found = []
-    for place, folders, files in os.walk(folder, onerror=onerror, followlinks=True):
-        folders[:] = [
-            name for name in folders if recursive and not name.startswith(".") and not _leads_back(folder, place, name)
-        ]
-        found += [
-            Path(place, name)
-            for name in files
-            if not name.startswith(".") and os.path.splitext(name)[1].lower() in suffixes
-        ]
+    seen = {_identity(above) for above in Path(folder).resolve().parents}
+    links = [Path(folder)]  # a heap: the first in sorted order is walked first, to its end
+    while links:
+        ahead = [heapq.heappop(links)]
+        while ahead:
+            place = ahead.pop()
+            if _identity(place) in seen:
+                continue
+            seen.add(_identity(place))
+            for entry in _entries(place):
+                if entry.name.startswith("."):
+                    continue
+                if not os.path.isdir(entry.path):
+                    if os.path.splitext(entry.name)[1].lower() in suffixes:
+                        found.append(Path(entry.path))
+                elif recursive and entry.is_symlink():
+                    heapq.heappush(links, Path(entry.path))
+                elif recursive:
+                    ahead.append(Path(entry.path))
     return sorted(found)
 
 
-def _leads_back(folder: str | os.PathLike[str], place: str, name: str) -> bool:
-    """Whether a link in `place`, somewhere in `folder`, leads to a folder that it lies in itself."""
-    link = Path(place, name)
-    if not link.is_symlink():
-        return False
-    above = [Path(place), *Path(place).parents]
-    inside = [up.resolve() for up in above[: above.index(Path(folder)) + 1]]
-    return link.resolve() in [*inside, *inside[-1].parents]
+def _identity(folder: Path) -> tuple[int, int]:
+    """Device and inode, which two names of one folder share."""
+    found = folder.stat()
+    return found.st_dev, found.st_ino
+
+
+def _entries(folder: Path) -> list[os.DirEntry[str]]:
+    try:
+        with os.scandir(folder) as entries:
+            return list(entries)
+    except OSError as error:
+        raise _unreadable(folder, error) from error
+
+
+def _unreadable(folder: str | os.PathLike[str], error: OSError) -> FolderError:
+    return FolderError(folder, f"may not be read ({(error.strerror or str(error)).lower()})")
 
 
 @contextmanager
 def atomic_path(path: str | os.PathLike[str]) -> Iterator[Path]:
-    """Give a temporary path beside `path`; on leaving the block it is flushed and renamed to `path`.
+    """Give a temporary path; on leaving the block it is flushed and renamed to `path`.
 
-    The temporary name keeps the suffix of `path`, since writers such as Keras choose the format by it.
-    When the block raises, the temporary file is removed and `path` stays as it was.
+    The temporary file lies beside `path`, or beside the file that `path` is a link to, which is then the one that is
+    replaced. Its name keeps the suffix of `path`, since writers such as Keras choose the format by it. A file that is
+    replaced keeps its mode; a new one has that of the process's umask. When the block raises, the temporary file is
+    removed and `path` stays as it was.
+
+    Args:
+        path: a file, or where there is none yet; missing folders are made.
+
+    Raises:
+        OSError: the place cannot be written, or is a folder, a pipe or a device. An error of the system about the
+            temporary file, such as a full disk, is raised again with the name of `path`.
     """
-    target = Path(path)
-    target.parent.mkdir(parents=True, exist_ok=True)
-    handle, name = tempfile.mkstemp(prefix=f".{target.stem}-", suffix=target.suffix, dir=target.parent)
-    os.close(handle)
-    temporary = Path(name)
+    target = Path(os.path.realpath(path))
+    temporary = target.with_name(f".{target.stem}-{secrets.token_hex(4)}{Path(path).suffix}")
     try:
+        kept = _mode_of(target)
+        target.parent.mkdir(parents=True, exist_ok=True)
+        # made by the kernel with the umask, which Python cannot read without setting it for all threads; what replaces
+        # a private file is never open to others
+        first = 0o666 if kept is None else kept & 0o666 | 0o600
+        os.close(os.open(temporary, os.O_CREAT | os.O_EXCL | os.O_WRONLY, first))
         yield temporary
         with temporary.open("rb+") as file:
             os.fsync(file.fileno())
-        temporary.chmod(0o666 & ~_umask())
+        if kept is not None:
+            temporary.chmod(kept)
         temporary.replace(target)
-    except BaseException:
+    except BaseException as error:
         temporary.unlink(missing_ok=True)
+        if isinstance(error, OSError) and error.errno is not None and _is_about(error, temporary, target):
+            raise OSError(error.errno, error.strerror, os.fsdecode(path)) from error
         raise
 
 
@@ -122,6 +182,25 @@ def shipped(*parts: str) -> Path:
     return found
 
 
+def _mode_of(target: Path) -> int | None:
+    """The mode of a file that is there; None where there is none. Raises OSError for what is no file."""
+    try:
+        mode = target.stat().st_mode
+    except (FileNotFoundError, NotADirectoryError):
+        return None
+    if stat.S_ISDIR(mode):
+        raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), target)
+    if not stat.S_ISREG(mode):
+        raise OSError(errno.EINVAL, "is not a regular file", target)
+    return stat.S_IMODE(mode)
+
+
+def _is_about(error: OSError, *paths: Path) -> bool:
+    """Whether an error names one of the paths, or no file at all, as those of `write` do."""
+    name = error.filename
+    return name is None or (not isinstance(name, int) and os.fsdecode(name) in [os.fsdecode(path) for path in paths])
+
+
 def write_text(path: str | os.PathLike[str], text: str) -> None:
     """Write `text` to `path` as UTF-8, whole or not at all. A file name in it that is not UTF-8 is escaped."""
     with atomic_path(path) as temporary:
@@ -131,9 +210,3 @@ def write_text(path: str | os.PathLike[str], text: str) -> None:
 def write_json(path: str | os.PathLike[str], value: Any) -> None:
     """Write `value` to `path` as indented JSON, whole or not at all."""
     write_text(path, json.dumps(value, indent=2, ensure_ascii=False) + "\n")
-
-
-def _umask() -> int:
-    mask = os.umask(0)
-    os.umask(mask)
-    return mask

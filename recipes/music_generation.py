@@ -271,7 +271,7 @@ def evaluate_command(args: argparse.Namespace) -> int:
 
 def training_pieces(model: Any, run: Path) -> Any:
     """The pieces that a model learnt, where its run and its data are still there."""
-    from audioseq import DatasetError, MidiError
+    from audioseq import DatasetError, files
     from audioseq.data import tunes
 
     if not run.is_file():
@@ -289,7 +289,7 @@ def training_pieces(model: Any, run: Path) -> Any:
             transpose=tuple(settings["transpose"]),
             tempos=tuple(settings["stretch"]),
         )
-    except (DatasetError, MidiError):
+    except (DatasetError, files.FileError):
         return None
     return data.training if data.fingerprint == settings["data_fingerprint"] else None
 

@@ -209,9 +209,9 @@ def stream(
 def find_audio(folder: str | os.PathLike[str], *, recursive: bool = True) -> list[Path]:
     """List the audio files in a folder.
 
-    Files are told by their suffix, in upper or lower case; nothing is opened, so a broken file is listed and
-    `load` will say what is wrong with it. Hidden files and folders (a leading ".") are left out, links are
-    followed, but not round in circles.
+    What is an audio file is decided by its suffix, in upper or lower case; nothing is opened, so a damaged file is
+    listed, and `load` gives the reason. Hidden files and folders (a leading ".") are left out. Links are followed, but
+    a folder is listed once, see `audioseq.files.find_files`.
 
     Args:
         folder: Where to look.
@@ -221,14 +221,9 @@ def find_audio(folder: str | os.PathLike[str], *, recursive: bool = True) -> lis
         Sorted paths, each beginning with `folder`.
 
     Raises:
-        OSError: `folder` is absent (`FileNotFoundError`) or a file (`NotADirectoryError`), or it or a folder
-            below it may not be read (`PermissionError`).
+        FolderError: `folder` is absent or a file, or it or a folder below it may not be read.
     """
-
-    def refuse(error: OSError) -> None:
-        raise error
-
-    return find_files(folder, AUDIO_SUFFIXES, recursive=recursive, onerror=refuse)
+    return find_files(folder, AUDIO_SUFFIXES, recursive=recursive)
 
 
 def resample(y: np.ndarray, sr: int, wished: int) -> np.ndarray:

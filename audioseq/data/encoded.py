@@ -133,7 +133,8 @@ def encode_folder(
         workers: processes. Above 1, a script needs ``if __name__ == "__main__":``, as with `multiprocessing`.
 
     Raises:
-        MidiError: there is no such folder, no MIDI file in it, or none that can be used.
+        FolderError: there is no such folder.
+        MidiError: there is no MIDI file in it, or none that can be used.
         ValueError: an argument is outside its domain.
     """
     if sustain not in ("keep", "fold"):

@@ -189,7 +189,8 @@ def midi_folder(
         cache, workers: see `data.encoded.encode_folder`.
 
     Raises:
-        MidiError: there is no such folder, no MIDI file in it, or none that can be used.
+        FolderError: there is no such folder.
+        MidiError: there is no MIDI file in it, or none that can be used.
         DatasetError: a split would be empty.
         ValueError: an argument is outside its domain.
     """
@@ -319,7 +320,8 @@ def survey(folder: str | os.PathLike[str], names: Sequence[str] | None = None, *
     """Look into up to `most` files of a folder, from all over it.
 
     Raises:
-        MidiError: there is no such folder, no MIDI file in it, or none that can be used.
+        FolderError: there is no such folder.
+        MidiError: there is no MIDI file in it, or none that can be used.
     """
     paths = find_midi(folder) if names is None else [Path(folder) / name for name in names]
     if not paths:

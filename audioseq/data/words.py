@@ -93,7 +93,8 @@ def word_folder(
         seed: draws groups and the stretches that are silence.
 
     Raises:
-        DatasetError: for a folder that is missing or empty, that has one class or lacks an unknown word, whose
+        FolderError: there is no such folder.
+        DatasetError: for a folder that is empty, that has one class or lacks an unknown word, whose
             training or validation part would be empty, that leaves a class without training clips, or of which
             more than a tenth cannot be read.
         ValueError: for an argument outside its domain.
@@ -194,9 +195,6 @@ def _check_parts(folder: Path, sets: dict[str, ClipSet], n_clips: int) -> None:
 
 
 def find_clips(folder: Path) -> list[Clip]:
-    if not folder.is_dir():
-        reason = "is a file, not a folder" if folder.exists() else "there is no such folder"
-        raise DatasetError(f"{folder}: {reason}")
     clips = []
     for path in reading.find_audio(folder):
         name = path.relative_to(folder).as_posix()

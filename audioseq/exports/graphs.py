@@ -15,7 +15,7 @@ from keras import ops
 
 from audioseq.features.steps import Matmul, Plan, band_blocks, plan_of, power_to
 from audioseq.speech.classifier import SequenceClassifier
-from audioseq.speech.streaming import StreamError, Streaming, StreamState, step
+from audioseq.speech.streaming import StreamError, StreamState, step
 
 __all__ = ["ClipGraph", "Graph", "StreamingGraph", "frames_of"]
 
@@ -141,7 +141,7 @@ class StreamingGraph(Graph):
 
     def __init__(self, model: SequenceClassifier, *, plain: bool) -> None:
         super().__init__(model, plain=plain)
-        self.stream = Streaming(model)
+        self.stream = model.streaming()
         if not self.stream.causal:
             raise StreamError(f"a streaming export needs a network that streams: {self.stream.why}")
         if self.plan.clip_steps:

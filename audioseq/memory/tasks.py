@@ -21,8 +21,8 @@ class Task:
         name: of the task.
         features, outputs: of each step.
         batch: ``(n, seed) -> (x, y)``, the seed two integers.
-        loss: ``(y, predicted) ->`` mean loss.
-        right: ``(y, predicted) ->`` whether each answer is right.
+        loss: ``(y, predicted)`` to the mean loss.
+        right: ``(y, predicted)`` to whether each answer is right.
         guess: share that is right without reading the sequence.
     """
 

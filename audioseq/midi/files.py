@@ -29,7 +29,7 @@ from audioseq.arguments import require
 from audioseq.files import atomic_path, find_files
 from audioseq.midi.parsing import read_score
 from audioseq.midi.score import Score, as_pretty_midi
-from audioseq.midi.smf import Limits, MidiError
+from audioseq.midi.smf import Limits
 
 if TYPE_CHECKING:
     import pretty_midi
@@ -99,8 +99,9 @@ def save_midi(path: str | os.PathLike[str], notes: Score | pretty_midi.PrettyMID
 def find_midi(folder: str | os.PathLike[str], *, recursive: bool = True) -> list[Path]:
     """List the MIDI files in a folder.
 
-    Files are told by their suffix (.mid, .midi, .kar, .rmi, .smf), in upper or lower case; nothing is opened. Hidden
-    files and folders (a leading ".") are left out, links to folders are not followed.
+    What is a MIDI file is decided by its suffix (.mid, .midi, .kar, .rmi, .smf), in upper or lower case; nothing is
+    opened. Hidden files and folders (a leading ".") are left out. Links are followed, but a folder is listed once, see
+    `audioseq.files.find_files`.
 
     Args:
         folder: where to look.
@@ -110,9 +111,6 @@ def find_midi(folder: str | os.PathLike[str], *, recursive: bool = True) -> list
         Paths that begin with `folder`, sorted.
 
     Raises:
-        MidiError: there is no such folder, or it is not one.
+        FolderError: `folder` is absent or a file, or it or a folder below it may not be read.
     """
-    folder = os.fsdecode(folder)
-    if not os.path.isdir(folder):
-        raise MidiError(folder, "is a file, not a folder" if os.path.exists(folder) else "there is no such folder")
     return find_files(folder, MIDI_SUFFIXES, recursive=recursive)

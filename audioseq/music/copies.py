@@ -295,7 +295,8 @@ def audit_folder(
         A `Leakage` by the files' names. What cannot be read is in its `skipped`.
 
     Raises:
-        MidiError: there is no such folder, or no MIDI file in it.
+        FolderError: there is no such folder.
+        MidiError: there is no MIDI file in it.
     """
     paths = find_midi(folder)
     if not paths:

@@ -171,7 +171,7 @@ class SequenceGenerator(WholeModel):
             raise ValueError(f"network is a TokenNetwork of the tokenizer's {tokenizer.size} tokens. Received: {what}")
         require(_is_tempo(tempo), "tempo is 4 to 1000 quarter notes a minute", tempo)
         pair = isinstance(meter, (tuple, list)) and len(meter) == 2
-        require(pair and is_whole(meter[0], 1) and meter[1] in BEATS, "meter is such as (3, 4)", meter)
+        require(pair and _is_meter(tuple(meter)), "meter is such as (3, 4)", meter)
         rule = "pitch_range is two MIDI pitches, 0 <= low <= high <= 127"
         require(_is_range(pitch_range), rule, pitch_range)
         self.tokenizer, self.network = tokenizer, network

@@ -120,6 +120,7 @@ def evaluate_folder(model: SequenceClassifier, folder: str | os.PathLike[str]) -
     `SequenceClassifier.classify` does with a file.
 
     Raises:
+        FolderError: there is no such folder.
         DatasetError: for a folder without a clip that can be read, or with other words than a model without
             ``_unknown_`` knows.
     """

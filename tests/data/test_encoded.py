@@ -10,6 +10,7 @@ import pytest
 
 from audioseq.data import encoded as pieces
 from audioseq.data.encoded import encode_folder
+from audioseq.files import FolderError
 from audioseq.midi.files import load_midi
 from audioseq.midi.smf import Limits, MidiError
 from audioseq.tokens.beats import BeatTokenizer
@@ -117,7 +118,7 @@ def test_the_cache_is_read_and_follows_files_and_settings(folder, tmp_path, monk
 
 
 def test_folders_that_nothing_can_be_made_of(tmp_path):
-    with pytest.raises(MidiError, match="there is no such folder"):
+    with pytest.raises(FolderError, match="there is no such folder"):
         encode_folder(tmp_path / "none", EventTokenizer())
     with pytest.raises(MidiError, match="holds no MIDI file"):
         encode_folder(tmp_path, EventTokenizer())

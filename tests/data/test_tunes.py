@@ -15,7 +15,7 @@ from conftest import made_up_tune
 from audioseq.data.encoded import encode_file, encode_folder
 from audioseq.data.splits import DatasetError, GroupSplit, ListSplit, file_itself
 from audioseq.data.tunes import TokenSet, midi_folder, survey, whole_folder
-from audioseq.files import Skipped
+from audioseq.files import FolderError, Skipped
 from audioseq.midi.smf import MidiError
 from audioseq.tokens.base import BOS, EOS, PAD
 from audioseq.tokens.beats import BeatTokenizer
@@ -173,7 +173,7 @@ def test_three_pieces_are_enough(tmp_path):
 
 def test_folders_that_nothing_can_be_made_of(tmp_path):
     for reads in (lambda f: midi_folder(f, BEATS), lambda f: whole_folder(f, BEATS), survey):
-        with pytest.raises(MidiError, match=r"there is no such folder"):
+        with pytest.raises(FolderError, match=r"there is no such folder"):
             reads(tmp_path / "none")
         with pytest.raises(MidiError, match=r"holds no MIDI file"):
             reads(tmp_path)

@@ -17,6 +17,7 @@ import soundfile
 from audioseq.data.clips import UNKNOWN, ClipSet
 from audioseq.data.splits import SPLITS, DatasetError, FolderSplit, GroupSplit, HashSplit, ListSplit, speaker_of
 from audioseq.data.words import word_folder
+from audioseq.files import FolderError
 
 SR = 8000
 N = 1600  # samples of a clip
@@ -593,14 +594,14 @@ def test_unshuffled_gives_every_clip_once_in_its_order():
 
 
 def test_folders_that_hold_no_data_set(tmp_path):
-    with pytest.raises(DatasetError, match="absent: there is no such folder"):
+    with pytest.raises(FolderError, match="absent: there is no such folder"):
         read(tmp_path / "absent")
     with pytest.raises(DatasetError, match="holds no audio file"):
         read(tmp_path)
     write(tmp_path / "_background_noise_" / "hum.wav", tone(1))
     with pytest.raises(DatasetError, match="holds no audio file"):
         read(tmp_path)
-    with pytest.raises(DatasetError, match=r"hum\.wav: is a file, not a folder"):
+    with pytest.raises(FolderError, match=r"hum\.wav: is a file, not a folder"):
         read(tmp_path / "_background_noise_" / "hum.wav")
 
 

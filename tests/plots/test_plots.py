@@ -15,6 +15,7 @@ from matplotlib.colors import to_rgb
 from audioseq import plots
 from audioseq.midi.files import load_midi
 from audioseq.midi.score import Score, as_score, notes_of
+from audioseq.plots import figure, piano_roll, training as curves
 
 
 def piece(rows, *, meters=(), tempo=120.0, program=0, is_drum=False, name=""):
@@ -31,8 +32,8 @@ def piece(rows, *, meters=(), tempo=120.0, program=0, is_drum=False, name=""):
 def draw(tmp_path, monkeypatch):
     """Draws a piano roll and gives Matplotlib's figure, as it was written to a PNG."""
     figures = []
-    save = plots._save
-    monkeypatch.setattr(plots, "_save", lambda fig, path: (figures.append(fig), save(fig, path)))
+    save = figure.save_figure
+    monkeypatch.setattr(piano_roll, "save_figure", lambda path, fig: (figures.append(fig), save(path, fig)))
 
     def drawn(notes, title="", **options):
         path = tmp_path / "new" / "roll.png"
@@ -91,7 +92,7 @@ def test_notes_stand_at_their_time_and_pitch(draw):
     np.testing.assert_allclose(boxes[:, [0, 2]], [(start, end) for _, _, start, end in rows], atol=1e-6)
     np.testing.assert_allclose((boxes[:, 1] + boxes[:, 3]) / 2, [60, 64, 72], atol=1e-6)
     assert (boxes[:, 3] - boxes[:, 1] < 1).all()
-    hue = np.array(to_rgb(plots.TRACKS[0]))
+    hue = np.array(to_rgb(piano_roll.TRACKS[0]))
     np.testing.assert_allclose(colours[2], hue, atol=1e-6)  # as loud as can be: the hue itself
     assert colours[1].sum() > colours[0].sum() > colours[2].sum()  # the softer, the nearer to white
     labels = dict(zip(ax.get_yticks().tolist(), [label.get_text() for label in ax.get_yticklabels()], strict=True))
@@ -160,7 +161,7 @@ def test_tracks_have_hues_and_names(draw):
     names = [text.get_text() for text in legend.get_texts()]
     assert names == ["Soprano", "Violin, track 2", "drums", "Violin, track 4"]
     hues = [to_rgb(patch.get_facecolor()) for patch in legend.get_patches()]
-    assert hues == [to_rgb(colour) for colour in plots.TRACKS[:4]]
+    assert hues == [to_rgb(colour) for colour in piano_roll.TRACKS[:4]]
     boxes, colours = bars_of(fig.axes[0])
     np.testing.assert_allclose(sorted(map(tuple, colours)), sorted(hues), atol=1e-6)
     # the drum has a lane of its own, under all pitches
@@ -249,8 +250,8 @@ def test_bad_input(tmp_path):
 @pytest.mark.parametrize("accuracy", [False, True])
 def test_a_learning_curve_has_a_panel_for_what_was_measured(tmp_path, monkeypatch, accuracy):
     figures = []
-    save = plots._save
-    monkeypatch.setattr(plots, "_save", lambda fig, path: (figures.append(fig), save(fig, path)))
+    save = figure.save_figure
+    monkeypatch.setattr(curves, "save_figure", lambda path, fig: (figures.append(fig), save(path, fig)))
     history = [{"epoch": i, "loss": 3.0 - i, "val_loss": 4.0 - i % 2} for i in range(3)]
     if accuracy:
         history = [{**row, "accuracy": 0.5, "val_accuracy": 0.25} for row in history]

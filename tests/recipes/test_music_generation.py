@@ -116,12 +116,12 @@ def test_the_card_says_what_was_measured(tuned):
     figures = json.loads((tuned / "run.json").read_text())["figures"]["test"]
     likely = figures["likelihood"]
     assert (
-        f"On {likely['pieces']} pieces that it was not trained on: **{likely['per_token']:.3f} nats a token**" in card
+        f"of {likely['pieces']} pieces that it was not trained on: **{likely['per_token']:.3f} nats per token**" in card
     )
-    assert f"{likely['per_note']:.2f} a note, {likely['per_second']:.1f} a second" in card
+    assert f"{likely['per_note']:.2f} per note, {likely['per_second']:.1f} per second" in card
     assert f"On the {figures['clean']['pieces']} of them that share less than half" in card
     mine, usual = ([copy["n_notes"] for copy in figures[name]] for name in ("copies", "usual_copies"))
-    assert f"is {np.median(mine):g} notes (median), {max(mine)} at most" in card
+    assert f": {np.median(mine):g} notes (median), {max(mine)} (maximum)" in card
     assert f"held-out pieces themselves {np.median(usual):g} and {max(usual)}." in card
     assert "| best epoch |" in card
     assert "8 pieces, 4 epochs" in card
