@@ -147,7 +147,7 @@ def train(config: Config, out: Path, *, resume: bool, overwrite: bool, pieces: i
 
     if pieces:
         print()
-        write(generator, out, pieces, seed=config.seed)
+        write(out, generator, pieces, seed=config.seed)
     print(f"\n{out} holds the model, its card, figures and plots. Next:\n")
     model = shlex.quote(str(out / "model.keras"))
     print(f"  python recipes/music_generation.py generate --model {model} --out more --key 'A minor'\n")
@@ -155,7 +155,7 @@ def train(config: Config, out: Path, *, resume: bool, overwrite: bool, pieces: i
 
 
 def report(data: Any) -> None:
-    """Say aloud what happened to the data."""
+    """Print what happened to the data."""
     if data.skipped:
         first = data.skipped[0]
         count = f"{len(data.skipped)} file{'s' * (len(data.skipped) > 1)}"
@@ -176,7 +176,7 @@ def again(out: Path, config: Config) -> str:
     return f"Go on with:\n\n  python recipes/music_generation.py {shlex.join(words)} --resume\n"
 
 
-def write(model: Any, out: Path, count: int, *, seed: int | None, prompt: Any = None, **options: Any) -> None:
+def write(out: Path, model: Any, count: int, *, seed: int | None, prompt: Any = None, **options: Any) -> None:
     """Write pieces as .mid, .wav and .png, and print the seed of each."""
     from audioseq import plots, save_midi
     from audioseq.music import synthesis
@@ -242,7 +242,7 @@ def generate_command(args: argparse.Namespace) -> int:
     )
     prompt = load_midi(args.prompt, sustain="fold") if args.prompt else None
     model = load_model(args.model, SequenceGenerator)
-    write(model, out, args.count, seed=args.seed, prompt=prompt, options=options)
+    write(out, model, args.count, seed=args.seed, prompt=prompt, options=options)
     return cli.DONE
 
 

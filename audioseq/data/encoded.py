@@ -72,6 +72,13 @@ class Pieces:
     def __len__(self) -> int:
         return len(self.names)
 
+    def __repr__(self) -> str:
+        skipped, kind = len(self.skipped), type(self.tokenizer).__name__
+        return (
+            f"Pieces({len(self)} pieces, {len(self.tokens):,} tokens of a {kind}, "
+            f"{skipped} file{'s' * (skipped != 1)} skipped)"
+        )
+
     def __getitem__(self, i: int) -> np.ndarray:
         i = range(len(self))[i]
         return self.tokens[self.starts[i] : self.starts[i + 1]]

@@ -54,6 +54,10 @@ class TokenSet:
     def __len__(self) -> int:
         return len(self.names)
 
+    def __repr__(self) -> str:
+        about = f"{len(self)} pieces, {self.tokens:,} tokens"
+        return f"TokenSet({about}, window={self.window}, transpose={tuple(self.transpose)})"
+
     def __getitem__(self, i: int) -> np.ndarray:
         """A piece as it is, between `BOS` and `EOS`."""
         return _framed(self.versions[0][i])
@@ -67,7 +71,7 @@ class TokenSet:
         return sum(len(piece) for piece in self.versions[0])
 
     def windows(self) -> np.ndarray:
-        """The piece of each example of an epoch: as many windows as it takes to hear all of its longest version."""
+        """The piece of each example of an epoch: as many windows as its longest version takes."""
         lengths = np.array([[len(piece) + 1 for piece in pieces] for pieces in self.versions], np.int64)
         return np.repeat(np.arange(len(self)), -(-lengths.max(axis=0) // self.window))
 
@@ -99,7 +103,7 @@ class TokenSet:
         return _framed(self.tokenizer.transpose(piece, int(rng.integers(least, most + 1))))
 
     def _cut(self, piece: np.ndarray, count: int, rng: np.random.Generator) -> list[np.ndarray]:
-        """`count` windows that together hear all of a piece; where they overlap is drawn."""
+        """`count` windows that together cover a piece; where they overlap is drawn."""
         last = max(0, len(piece) - 1 - self.window)  # of the beginnings; a token is needed that follows
         slack = max(0, count * self.window - (len(piece) - 1))
         starts = np.arange(count) * self.window - int(rng.integers(slack + 1))
@@ -144,6 +148,15 @@ class Tunes:
     pitch_range: tuple[int, int]
     fingerprint: str
 
+    def __repr__(self) -> str:
+        skipped = len(self.skipped)
+        return (
+            f"Tunes({len(self.training)} pieces for training, {len(self.validation)} for validation, "
+            f"{len(self.testing)} for the test, {type(self.tokenizer).__name__} of {self.tokenizer.size} tokens, "
+            f"{skipped} file{'s' * (skipped != 1)} skipped, {len(self.duplicates)} copies left out, "
+            f"tempo={self.tempo:g}, meter={self.meter})"
+        )
+
     @property
     def skipped(self) -> list[Skipped]:
         """The files that were left out, their paths relative to the folder."""
@@ -167,7 +180,7 @@ def midi_folder(
     Args:
         folder: where they are, also in folders of it.
         tokenizer: what makes tokens of them.
-        split: says where each piece goes. None: by folders named train, validation and test where all files lie in
+        split: decides where each piece goes. None: by folders named train, validation and test where all files lie in
             such, else a tenth of the pieces each for validation and test, drawn by `seed`.
         seed: of the split.
         window: tokens of a training example.

@@ -106,6 +106,9 @@ class LayerFlow:
             return None
         return self.horizon * self.seconds_per_step
 
+    def __repr__(self) -> str:
+        return f"LayerFlow({self.name!r}, {self.kind}, {len(self.norms)} steps, horizon={self.horizon})"
+
 
 @dataclass(frozen=True, eq=False)
 class GradientFlow:
@@ -124,10 +127,13 @@ class GradientFlow:
         """`LayerFlow.horizon` by layer name."""
         return {name: layer.horizon for name, layer in self.layers.items()}
 
-    def plot(self, path: str | os.PathLike[str], title: str = "") -> None:
-        """Draw the norms against the lag into a PNG."""
+    def __repr__(self) -> str:
+        return f"GradientFlow({', '.join(map(repr, self.layers.values()))})"
+
+    def plot(self, path: str | os.PathLike[str] | None = None, title: str = "") -> Any:
+        """The norms against the lag, as a figure of Matplotlib; written as a PNG where there is a path."""
         names = {name: f"{name} ({layer.kind})" for name, layer in self.layers.items()}
-        plots.gradient_flow(
+        return plots.gradient_flow(
             path,
             {names[name]: layer.norms for name, layer in self.layers.items()},
             {names[name]: layer.horizon for name, layer in self.layers.items()},
@@ -189,7 +195,7 @@ class MemoryShare:
     Attributes:
         layer: name of the layer whose input steps are weighed.
         of: ``state`` or ``score``.
-        share: ``(time, time)``: row t says how much of what stands at step t is owed to each step s. Not negative; a
+        share: ``(time, time)``: row t is how much of what stands at step t is owed to each step s. Not negative; a
             row sums to 1, or to 0 where nothing differs from the baseline.
         attribution: ``(time, time)``, signed; row t sums to ``difference[t]``.
         difference: what is explained: how far the state at t is from that for zeros, or the score.
@@ -210,11 +216,18 @@ class MemoryShare:
     frames: np.ndarray | None = None
     seconds_per_step: float | None = None
 
-    def plot(self, path: str | os.PathLike[str], title: str = "") -> None:
-        """Draw the share as a heat map into a PNG, under the frames where the model reads sound."""
+    def __repr__(self) -> str:
+        label = "" if self.label is None else f", label={self.label!r}"
+        about = f"{self.layer!r}, of={self.of!r}, {len(self.share)} steps{label}"
+        return f"MemoryShare({about}, completeness={self.completeness:.2%})"
+
+    def plot(self, path: str | os.PathLike[str] | None = None, title: str = "") -> Any:
+        """The share as a heat map, under the frames where the model reads sound: a figure of Matplotlib; written as a
+        PNG where there is a path.
+        """
         what = "sequence" if self.seconds_per_step is None else "sound"
         score = f"score of “{self.label}” if the {what} ended here"
-        plots.memory_share(
+        return plots.memory_share(
             path,
             self.share,
             frames=self.frames,
@@ -350,7 +363,7 @@ def _explain_scores(prepared: Prepared, reading: Reading) -> tuple[np.ndarray, A
     except (ValueError, tf.errors.InvalidArgumentError) as error:
         reason = str(error).strip().split("\n")[0]
         raise RecurrentError(
-            f'of="score" asks the model at every step, and it cannot read a sequence that ends earlier: {reason}'
+            f'of="score" runs the model for every step, and it cannot read a sequence that ends earlier: {reason}'
         ) from error
 
     def attribute(nodes: int) -> np.ndarray:

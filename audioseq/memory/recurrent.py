@@ -250,7 +250,7 @@ def _tokens(x: Any, size: int) -> Any:
 
 
 def _for_subclassed(model: keras.Model, x: Any) -> Any:
-    """The batch for a model that does not say what it reads, but reads it."""
+    """The batch for a model without an input shape."""
     if not model.built:
         raise RecurrentError(
             f"the model {model.name!r} has no input shape yet: begin it with keras.Input, or call it once"
@@ -300,32 +300,32 @@ def read(prepared: Prepared, sources: list[Recurrent]) -> list[Reading]:
     """
     import tensorflow as tf
 
-    heard: dict[int, list[tuple[Any, Any]]] = {}
+    calls: dict[int, list[tuple[Any, Any]]] = {}
     readers = {id(one.reader): (one.reader, one.reader_name) for one in sources}
 
-    def listen(key: int, name: str, call: Callable[..., Any]) -> Callable[..., Any]:
-        def listening(sequence: Any, initial_state: Any = None, mask: Any = None, training: Any = None) -> Any:
+    def record(key: int, name: str, call: Callable[..., Any]) -> Callable[..., Any]:
+        def recording(sequence: Any, initial_state: Any = None, mask: Any = None, training: Any = None) -> Any:
             if initial_state is not None:
                 raise RecurrentError(f"layer {name!r} begins with a state that another layer gives: not followed here")
-            heard[key].append((sequence, mask))
+            calls[key].append((sequence, mask))
             return call(sequence, mask=mask, training=training)
 
-        return listening
+        return recording
 
-    def listened() -> Any:
-        heard.update({key: [] for key in readers})
-        with _patched([(layer, listen(key, name, layer.call)) for key, (layer, name) in readers.items()]):
+    def recorded() -> Any:
+        calls.update({key: [] for key in readers})
+        with _patched([(layer, record(key, name, layer.call)) for key, (layer, name) in readers.items()]):
             prepared.network(prepared.batch, training=False)
-        return dict(heard)
+        return dict(calls)
 
     # a graph is quicker than one eager run, and leaves out what comes behind the last layer
-    heard = tf.function(listened, autograph=False).get_concrete_function()()
+    calls = tf.function(recorded, autograph=False).get_concrete_function()()
     found = []
     for one in sources:
-        if len(heard[id(one.reader)]) != 1:
-            times = len(heard[id(one.reader)])
+        if len(calls[id(one.reader)]) != 1:
+            times = len(calls[id(one.reader)])
             raise RecurrentError(f"layer {one.name!r} reads one sequence when the model runs. Received: {times}")
-        sequence, mask = heard[id(one.reader)][0]
+        sequence, mask = calls[id(one.reader)][0]
         inputs = sequence[0]
         if mask is not None:
             inputs = inputs[np.asarray(ops.convert_to_numpy(mask))[0].astype(bool)]

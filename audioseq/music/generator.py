@@ -45,7 +45,7 @@ class Options:
     Attributes:
         bars: its length, the prompt included. Where neither this nor `seconds` is given, 16.
         seconds: its length, in the place of `bars`.
-        temperature: logits are divided by it: below 1 bolder in what is likely; 0 always takes the likeliest.
+        temperature: logits are divided by it: the lower, the likelier what is drawn; 0 always takes the likeliest.
         top_k: only so many likeliest tokens are drawn from; None: all.
         top_p: only the likeliest tokens that together have this probability; 1: all.
         min_p: only tokens at least so likely, in shares of the likeliest.
@@ -179,6 +179,13 @@ class SequenceGenerator(WholeModel):
         self.pitch_range = (int(pitch_range[0]), int(pitch_range[1]))
         self.build((None, None))
 
+    def __repr__(self) -> str:
+        return (
+            f"SequenceGenerator({type(self.tokenizer).__name__} of {self.tokenizer.size} tokens, "
+            f"{self.network.count_params():,} parameters, tempo={self.tempo:g}, meter={self.meter}, "
+            f"pitch_range={self.pitch_range})"
+        )
+
     def build(self, input_shape: Any) -> None:
         self.built = True
 
@@ -204,7 +211,7 @@ class SequenceGenerator(WholeModel):
             prompt: how the piece begins; the network goes on from there. None: it begins by itself.
             seed: of what is drawn; the same seed and options give the same piece, alone or in a batch. None: a new
                 one is drawn, and so a new piece.
-            options: how long, in which key and range, how boldly; see `Options`.
+            options: length, key, range, temperature and so on; see `Options`.
             changes: fields of `options` with other values: ``bars=16, temperature=0.95, key="C major"``.
 
         Returns:

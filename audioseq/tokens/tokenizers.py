@@ -158,17 +158,17 @@ class EventTokenizer(Tokenizer):
         return state
 
     @property
-    def _pitches(self) -> int:
+    def n_pitches(self) -> int:
         return self.high - self.low + 1
 
     @property
     def _slots(self) -> int:
-        return self._pitches + (128 if self.drums else 0)
+        return self.n_pitches + (128 if self.drums else 0)
 
     def allowed(self, state: Any, *, ops: Any = np) -> Any:
         """Which tokens may follow, bool ``(..., size)``."""
         slots, voiced = state[..., : self._slots], state[..., self._slots : self._slots + 1]
-        pitches, drums = slots[..., : self._pitches], slots[..., self._pitches :]
+        pitches, drums = slots[..., : self.n_pitches], slots[..., self.n_pitches :]
         free = ops.logical_and(voiced != WANTS_NOTE, voiced != DONE)
         plays = ops.logical_or(voiced == WITH_VELOCITY, voiced == WANTS_NOTE)
         silent = ops.all(pitches == SILENT, axis=-1, keepdims=True)
@@ -195,8 +195,8 @@ class EventTokenizer(Tokenizer):
         kind = ops.take(self.table.kind, token)
         value = ops.take(self.table.value, token)
         slots, voiced, now = state[..., : self._slots], state[..., self._slots : self._slots + 1], state[..., -1:]
-        here = ops.arange(self._slots) == ops.where(kind == DRUM, value + self._pitches, value)
-        later = ops.where(ops.logical_and(slots != SILENT, ops.arange(self._slots) < self._pitches), SOUNDING, SILENT)
+        here = ops.arange(self._slots) == ops.where(kind == DRUM, value + self.n_pitches, value)
+        later = ops.where(ops.logical_and(slots != SILENT, ops.arange(self._slots) < self.n_pitches), SOUNDING, SILENT)
         strikes = ops.logical_or(kind == NOTE_ON, kind == DRUM)
         slots = ops.where(ops.logical_and(here, strikes), BEGUN, slots)
         slots = ops.where(ops.logical_and(here, kind == NOTE_OFF), SILENT, slots)

@@ -215,6 +215,18 @@ def test_a_whole_folder_is_all_of_it(songs):
     assert pieces.tokens == sum(line.tokens for line in report) == sum(len(piece) - 2 for piece in pieces)
 
 
+def test_what_was_read_has_a_short_repr(songs):
+    data = midi_folder(songs, BEATS, window=64, transpose=(-2, 3))
+    tokens = data.training.tokens
+    assert repr(data.training) == f"TokenSet(8 pieces, {tokens:,} tokens, window=64, transpose=(-2, 3))"
+    assert repr(data) == (
+        f"Tunes(8 pieces for training, 2 for validation, 2 for the test, BeatTokenizer of {BEATS.size} tokens, "
+        "1 file skipped, 0 copies left out, tempo=100, meter=(3, 4))"
+    )
+    pieces = encode_folder(songs, BEATS)
+    assert repr(pieces) == f"Pieces(12 pieces, {len(pieces.tokens):,} tokens of a BeatTokenizer, 1 file skipped)"
+
+
 # ---- an epoch
 
 

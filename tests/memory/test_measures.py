@@ -276,6 +276,28 @@ def test_one_step_is_a_result(tmp_path):
     aq.memory_share(model, x).plot(tmp_path / "share.png")
 
 
+def test_a_plot_is_a_figure_and_needs_no_path(tmp_path):
+    model, x = network(layers.LSTM(4, name="memory")), RNG.standard_normal((6, 3))
+    for found in (aq.gradient_flow(model, x), aq.memory_share(model, x)):
+        figure = found.plot(title="a title")
+        assert figure.axes[0].get_title() == "a title"
+        assert found.plot(tmp_path / "a.png", "a title").axes[0].get_title() == "a title"
+        figure.savefig(tmp_path / "b.png", format="png")
+        assert (tmp_path / "a.png").read_bytes() == (tmp_path / "b.png").read_bytes()
+
+
+def test_results_have_a_short_repr():
+    model, x = network(layers.GRU(4, name="memory"), layers.Dense(2)), RNG.standard_normal((6, 3))
+    flow, share = aq.gradient_flow(model, x), aq.memory_share(model, x, of="score")
+    horizon = flow["memory"].horizon
+    assert repr(flow["memory"]) == f"LayerFlow('memory', GRU, 6 steps, horizon={horizon})"
+    assert repr(flow) == f"GradientFlow({flow['memory']!r})"
+    assert repr(share) == f"MemoryShare('memory', of='score', 6 steps, label={share.label!r}, completeness=0.00%)" or (
+        share.completeness > 5e-5
+    )
+    assert "array" not in repr(share)
+
+
 def _shared() -> keras.Model:
     inputs, layer = keras.Input((None, 3)), layers.GRU(3, return_sequences=True, name="twice")
     return keras.Model(inputs, layer(layer(inputs)))

@@ -78,6 +78,14 @@ def end_of(piece):
     return max(n.end for i in piece.instruments for n in i.notes)
 
 
+def test_a_model_has_a_short_repr(beats, melody):
+    assert repr(melody) == (
+        f"SequenceGenerator(MelodyTokenizer of {MELODY.size} tokens, {melody.network.count_params():,} parameters, "
+        f"tempo={melody.tempo:g}, meter={melody.meter}, pitch_range={melody.pitch_range})"
+    )
+    assert repr(beats).startswith(f"SequenceGenerator(BeatTokenizer of {BEATS.size} tokens, ")
+
+
 # ---- the same for a seed
 
 
@@ -317,13 +325,13 @@ def test_the_reader_finds_faults(melody, tmp_path):
     assert "another tempo than asked" in damaged(another_tempo)
     # what a program reads otherwise
     save_midi(path, damaged_by(piece, velocity=1))
-    assert readback._read_by_mido(piece, path) == ["other notes for mido"]
-    assert readback._read_by_symusic(piece, path) == ["other notes for symusic"]
-    assert readback._read_by_pretty_midi(piece, path) == ["other notes for pretty_midi"]
+    assert readback.read_by_mido(piece, path) == ["other notes for mido"]
+    assert readback.read_by_symusic(piece, path) == ["other notes for symusic"]
+    assert readback.read_by_pretty_midi(piece, path) == ["other notes for pretty_midi"]
     save_midi(path, damaged_by(piece, start=0.01))
-    assert readback._read_by_mido(piece, path) == ["other times for mido"]
-    assert readback._read_by_symusic(piece, path) == ["other times for symusic"]
-    assert readback._read_by_pretty_midi(piece, path) == ["other times for pretty_midi"]
+    assert readback.read_by_mido(piece, path) == ["other times for mido"]
+    assert readback.read_by_symusic(piece, path) == ["other times for symusic"]
+    assert readback.read_by_pretty_midi(piece, path) == ["other times for pretty_midi"]
 
 
 def damaged_by(piece, **changes):

@@ -61,7 +61,7 @@ def scores(tmp_path_factory):
 @pytest.fixture
 def unheard(music, monkeypatch):
     """Trainings that end before their pieces are drawn and played, which takes as long as the rest."""
-    monkeypatch.setattr(music, "write", lambda model, out, count, *, seed: (out / "pieces").touch())
+    monkeypatch.setattr(music, "write", lambda out, model, count, *, seed: (out / "pieces").touch())
 
 
 def notes_of(path):
