@@ -4,6 +4,7 @@ from . import (
     building as building,
     config as config,
     load as load,
+    registration as registration,
     weights as weights,
 )
 from .archive import (
@@ -18,6 +19,9 @@ from .config import (
 )
 from .load import (
     load_model as load_model,
+)
+from .registration import (
+    register_with_keras as register_with_keras,
 )
 from .weights import (
     check_weights as check_weights,
