@@ -224,8 +224,8 @@ class TestWhatIsNoModel:
 
     def test_somebody_elses(self, tmp_path):
         keras.Sequential([keras.Input((3,)), keras.layers.Dense(2)]).save(tmp_path / "a.keras")
-        with pytest.raises(aq.ModelError, match="not one of audioseq's"):
-            aq.load_model(tmp_path / "a.keras")
+        with pytest.raises(aq.ModelError, match="is a Sequential, not a SequenceClassifier"):
+            aq.load_model(tmp_path / "a.keras", aq.SequenceClassifier)
 
     def test_of_another_kind(self, tmp_path):
         tokenizer = aq.MelodyTokenizer()
