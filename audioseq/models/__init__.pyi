@@ -1,4 +1,4 @@
-from . import layers as layers, rolls as rolls, saving as saving, sound as sound, tokens as tokens
+from . import layers as layers, rolls as rolls, saving as saving, sizes as sizes, sound as sound, tokens as tokens
 from .layers import (
     FULL as FULL,
     MADE as MADE,
@@ -13,6 +13,11 @@ from .saving import (
     ModelError as ModelError,
     WholeModel as WholeModel,
     full_precision as full_precision,
+)
+from .sizes import (
+    check_dropout as check_dropout,
+    check_sizes as check_sizes,
+    check_sizes_of_layers as check_sizes_of_layers,
 )
 from .sound import (
     TIME_STRIDE as TIME_STRIDE,
