@@ -206,12 +206,12 @@ def report(words: Any) -> None:
 
 
 def limits_of(words: Any, synthetic: bool) -> list[str]:
-    """What the model card says that the model cannot do."""
+    """What the model cannot do, for its card."""
     limits = [f"It knows clips of {words.duration:g} s with one word in the middle, not running speech."]
     if synthetic:
         limits.insert(0, "**A demonstration**: trained on synthetic voices; it will not understand people well.")
     if "_unknown_" not in words.class_names:
-        limits.append("It has no class for other words: whatever it hears, it names one of its own.")
+        limits.append("It has no class for other words: whatever is spoken, it names one of its own.")
     if "_silence_" not in words.class_names:
         limits.append("It has no class for silence.")
     return limits
@@ -221,8 +221,8 @@ def show(result: Any, name: str) -> None:
     """Print the accuracy and what it did worst."""
     low, high = result.interval
     print(f"\n{name}: {result.accuracy:.1%} of {result.n} clips (95 % interval {low:.1%} to {high:.1%})")
-    for wrong in result.misheard[:3]:
-        print(f"  misheard {wrong.name}: said {wrong.truth}, heard {wrong.heard} ({wrong.score:.0%} sure)")
+    for wrong in result.misclassified[:3]:
+        print(f"  misclassified {wrong.name}: {wrong.truth}, predicted {wrong.predicted} ({wrong.score:.0%})")
 
 
 def again(out: Path, config: Config) -> str:
@@ -286,13 +286,13 @@ def classify_command(args: argparse.Namespace) -> int:
     model, failed = load_model(args.model, SequenceClassifier), False
     for file in args.files:
         try:
-            said = model.classify(file)
+            found = model.classify(file)
         except AudioError as error:
             print(f"error: {error}", file=sys.stderr)
             failed = True
             continue
-        others = ", ".join(f"{name} {score:.1%}" for name, score in list(said.scores.items())[1:3])
-        print(f"{file}: {said.label} {said.score:.1%}  ({others})")
+        others = ", ".join(f"{name} {score:.1%}" for name, score in list(found.scores.items())[1:3])
+        print(f"{file}: {found.label} {found.score:.1%}  ({others})")
     return cli.FAILED if failed else cli.DONE
 
 
@@ -307,7 +307,7 @@ def listen_command(args: argparse.Namespace) -> int:
     if not detector.stream.causal:
         print(f"{detector.stream.why}: the whole network runs over the last second each time", file=sys.stderr)
 
-    def tell(events: Any) -> None:
+    def show_events(events: Any) -> None:
         for event in events:
             if args.json:
                 print(json.dumps(dataclasses.asdict(event)), flush=True)
@@ -316,13 +316,13 @@ def listen_command(args: argparse.Namespace) -> int:
 
     if args.file is not None:
         for block in audio.stream(args.file, sr=model.sr, block=1.0):
-            tell(detector.push(block))
-        tell(detector.finish())
+            show_events(detector.push(block))
+        show_events(detector.finish())
         return cli.DONE
     print("listening; Ctrl-C ends", file=sys.stderr)
     with Bars(detector, shown=sys.stdout.isatty() and not args.json) as bars:
         for block in microphone(model.sr, block=0.1, device=args.device):
-            tell(detector.push(block))
+            show_events(detector.push(block))
             bars.show()
     return cli.DONE
 

@@ -344,7 +344,7 @@ def test_listen_tells_words_with_their_times(trained, meeting, recipe, capsys):
     assert [event["label"] for event in events] == ["low", "high"]
     for event, middle in zip(events, (2.25, 5.25), strict=True):
         assert abs((event["start"] + event["end"]) / 2 - middle) < 0.5
-        assert event["told"] > event["start"]
+        assert event["detected"] > event["start"]
     assert cli.run(recipe.parser(), arguments) == 0
     lines = capsys.readouterr().out.splitlines()
     assert [line.split()[2] for line in lines] == ["low", "high"]
