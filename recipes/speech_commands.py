@@ -111,7 +111,9 @@ def train(
             before = load_model(config.init, SequenceClassifier)
             fits = (before.feature, before.class_names) == (feature, words.class_names)
             if not fits:
-                raise runs.RunError(f"{config.init}: has the classes {', '.join(before.class_names)} of {before.feature!r}")
+                raise runs.RunError(
+                    f"{config.init}: has the classes {', '.join(before.class_names)} of {before.feature!r}"
+                )
             network, mean, variance = before.network, before.mean, before.variance
         classifier = SequenceClassifier(
             feature, network, words.class_names, duration=config.duration, mean=mean, variance=variance
@@ -142,7 +144,9 @@ def train(
         if dry_run:
             return cli.DONE
         if epochs < config.epochs:
-            print(f"          so {epochs} epochs instead of {config.epochs}: this machine would take longer than 3 minutes")
+            print(
+                f"          so {epochs} epochs instead of {config.epochs}: this machine would take longer than 3 minutes"
+            )
         config, how = dataclasses.replace(config, epochs=epochs), dataclasses.replace(how, epochs=epochs)
     settings = json.loads(json.dumps({**dataclasses.asdict(config), "data_fingerprint": words.fingerprint}))
     del settings["data"]  # the same clips in another place are the same run
@@ -239,7 +243,9 @@ def parser() -> argparse.ArgumentParser:
     learn = commands.add_parser("train", help="train on a folder of words")
     learn.add_argument("--data", required=True, metavar="DIR", help="a folder in which each folder is a word")
     learn.add_argument("--out", required=True, metavar="RUN", help="folder for the model and everything about it")
-    learn.add_argument("--dry-run", action="store_true", help="show classes, split and expected time, and train nothing")
+    learn.add_argument(
+        "--dry-run", action="store_true", help="show classes, split and expected time, and train nothing"
+    )
     learn.add_argument("--unknown", nargs="+", default=[], metavar="WORD", help="words that are one class, _unknown_")
     learn.add_argument("--network", choices=tuple(NETWORKS), default=defaults["network"])
     learn.add_argument("--init", metavar="MODEL", help="a model.keras of the same words to go on from")

@@ -34,7 +34,9 @@ def words_report(words: Words) -> str:
         lines.append(f"speakers  {words.speakers.n_speakers:,}, on one side each; “{speaker}” in {name}")
     if words.skipped:
         first = words.skipped[0]
-        lines.append(f"skipped   {len(words.skipped):,}, listed in skipped.jsonl; the first: {first.path}: {first.reason}")
+        lines.append(
+            f"skipped   {len(words.skipped):,}, listed in skipped.jsonl; the first: {first.path}: {first.reason}"
+        )
     if words.cropped:
         lines.append(f"cropped   {words.cropped:,} clips are longer than {words.duration:g} s and lost both ends")
     for left, right in words.duplicates[:3]:
