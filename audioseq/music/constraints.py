@@ -138,8 +138,8 @@ class EventConstraints(Constraints):
     def allowed(self, state: Any, keep: Any, *, ops: Any = np) -> Any:
         n, kind = self._grammar, self._kind
         grammar = self.tokenizer.allowed(state[..., :n], ops=ops)
-        slots, now = state[..., : self.tokenizer._pitches], state[..., n - 1 : n]
-        drums = state[..., self.tokenizer._pitches : n - 2]
+        slots, now = state[..., : self.tokenizer.n_pitches], state[..., n - 1 : n]
+        drums = state[..., self.tokenizer.n_pitches : n - 2]
         left, most = state[..., n : n + 1] - now, state[..., n + 1 : n + 2]
         voices = ops.sum(ops.where(slots != tokens.SILENT, 1, 0), axis=-1, keepdims=True)
         hit = ops.any(drums == tokens.BEGUN, axis=-1, keepdims=True)  # and lasts a step
@@ -152,7 +152,7 @@ class EventConstraints(Constraints):
         waits = ops.logical_and(wait > 0, ops.where(heard, wait <= left, wait < left))
         # in state "wants a note" nothing was struck since the velocity, so what could be struck then still can
         first = self.tokenizer.table.first[tokens.NOTE_ON]
-        in_range = keep[..., first : first + self.tokenizer._pitches]
+        in_range = keep[..., first : first + self.tokenizer.n_pitches]
         pitches = ops.any(ops.logical_and(in_range, slots == tokens.SILENT), axis=-1, keepdims=True)
         can_strike = ops.logical_or(
             ops.logical_and(pitches, voices < most), ops.any(drums == tokens.SILENT, axis=-1, keepdims=True)
@@ -201,7 +201,7 @@ class BeatConstraints(Constraints):
         # fewer voices than pitches, so that there always is one that does not sound
         most = ops.minimum(state[..., n + 1 : n + 2], pitches)
 
-        drums = part == self.tokenizer._n_parts - 1 if self.tokenizer.parts else part == -2
+        drums = part == self.tokenizer.n_parts - 1 if self.tokenizer.parts else part == -2
         keep = ops.logical_or(keep, ops.logical_and(drums, kind == beats.PITCH))
         voices = ops.sum(ops.where(ends > now, 1, 0), axis=-1, keepdims=True)
         free = voices < most

@@ -61,7 +61,7 @@ MAX_TRACKS = 16
 SLOWEST, FASTEST = 20.0, 300.0  # quarter notes a minute
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, repr=False)
 class BeatTokenizer(Tokenizer):
     """Bar, position, tempo, program or track, pitch, velocity, duration: REMI (arXiv:2002.00212).
 
@@ -74,7 +74,7 @@ class BeatTokenizer(Tokenizer):
         max_duration: beats of the longest duration; a longer note is cut.
         velocity_bins: 32 is bins of 4; a bin is decoded to its middle. 0: no velocities.
         tempo_bins: tempos from 20 to 300 quarter notes a minute, at equal ratios. 0: no tempos, 120 when decoded.
-        parts: what tells notes apart: "program" (drums are one of them), "track" (the place of their instrument, 16
+        parts: what separates notes: "program" (drums are one of them), "track" (the place of their instrument, 16
             at most, all programs 0 when decoded; drums too) or None (one voice; drums are left out).
         low, high: pitches that are encoded; others are left out, except of drums.
     """
@@ -125,11 +125,12 @@ class BeatTokenizer(Tokenizer):
         return np.rint(6e7 / np.geomspace(SLOWEST, FASTEST, self.tempo_bins)) if self.tempo_bins else np.array([5e5])
 
     @property
-    def _n_parts(self) -> int:
+    def n_parts(self) -> int:
+        """Parts that have a token: programs or tracks, and the drums; 0 where notes have no part."""
         return {"program": 129, "track": MAX_TRACKS + 1, None: 0}[self.parts]
 
     def _groups(self) -> list[tuple[int, list[str]]]:
-        parts = [f"{self.parts}_{k}" for k in range(self._n_parts - 1)] + ["drums"] if self.parts else []
+        parts = [f"{self.parts}_{k}" for k in range(self.n_parts - 1)] + ["drums"] if self.parts else []
         steps = self.max_bar * self.steps_per_beat
         # drums keep their pitches, whatever the range
         pitches = range(128) if self.parts else range(self.low, self.high + 1)
@@ -149,7 +150,7 @@ class BeatTokenizer(Tokenizer):
         return 0 if self.parts else self.low
 
     def pitched(self, tokens: np.ndarray) -> np.ndarray:
-        kind, drums = self.table.kind[tokens], self._n_parts - 1
+        kind, drums = self.table.kind[tokens], self.n_parts - 1
         part = np.where(kind == PART, self.table.value[tokens], -1)
         last = np.maximum.accumulate(np.where(part >= 0, np.arange(len(tokens)), -1))
         return (kind == PITCH) & ((last < 0) | (part[last] != drums))
@@ -159,7 +160,7 @@ class BeatTokenizer(Tokenizer):
         score = as_score(notes)
         table = score.notes
         keep = (table["pitch"] >= self.low) & (table["pitch"] <= self.high)
-        drums = self._n_parts - 1
+        drums = self.n_parts - 1
         if self.parts is None:
             keep, part = keep & ~table["is_drum"], np.zeros(len(table), np.int64)
         elif self.parts == "program":
@@ -264,7 +265,7 @@ class BeatTokenizer(Tokenizer):
         used = sorted({row[0] for row in rows})
         place = {part: i for i, part in enumerate(used)}
         rows = [(place[row[0]], *row[1:]) for row in rows]
-        drums = self._n_parts - 1 if self.parts else -1
+        drums = self.n_parts - 1 if self.parts else -1
         who = tuple(Instrument(p if self.parts == "program" and p != drums else 0, p == drums) for p in used)
         return score_on_grid(
             grid_notes(rows),
@@ -286,7 +287,7 @@ class BeatTokenizer(Tokenizer):
     def _follows(self) -> np.ndarray:
         """`FOLLOWS`, where kinds that this tokenizer has no tokens of are passed over; bool ``(10, size)``."""
         follows = FOLLOWS.copy()
-        for kind, has in ((VELOCITY, self.velocity_bins), (PART, self._n_parts)):
+        for kind, has in ((VELOCITY, self.velocity_bins), (PART, self.n_parts)):
             if not has:
                 follows[:, :] |= follows[:, kind : kind + 1] * follows[kind]
         by_token = follows[:, np.clip(self.table.kind, 0, None)]

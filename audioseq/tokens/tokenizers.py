@@ -48,7 +48,7 @@ SILENT, BEGUN, SOUNDING = range(3)  # a pitch: begun in this step, or in an earl
 NO_VELOCITY, WITH_VELOCITY, WANTS_NOTE, DONE = range(4)
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, repr=False)
 class EventTokenizer(Tokenizer):
     """Note-on, note-off, time-shift and velocity: Performance RNN (Oore et al. 2018, arXiv:1808.03715).
 
@@ -158,17 +158,18 @@ class EventTokenizer(Tokenizer):
         return state
 
     @property
-    def _pitches(self) -> int:
+    def n_pitches(self) -> int:
+        """Pitches from `low` to `high`."""
         return self.high - self.low + 1
 
     @property
     def _slots(self) -> int:
-        return self._pitches + (128 if self.drums else 0)
+        return self.n_pitches + (128 if self.drums else 0)
 
     def allowed(self, state: Any, *, ops: Any = np) -> Any:
         """Which tokens may follow, bool ``(..., size)``."""
         slots, voiced = state[..., : self._slots], state[..., self._slots : self._slots + 1]
-        pitches, drums = slots[..., : self._pitches], slots[..., self._pitches :]
+        pitches, drums = slots[..., : self.n_pitches], slots[..., self.n_pitches :]
         free = ops.logical_and(voiced != WANTS_NOTE, voiced != DONE)
         plays = ops.logical_or(voiced == WITH_VELOCITY, voiced == WANTS_NOTE)
         silent = ops.all(pitches == SILENT, axis=-1, keepdims=True)
@@ -195,8 +196,8 @@ class EventTokenizer(Tokenizer):
         kind = ops.take(self.table.kind, token)
         value = ops.take(self.table.value, token)
         slots, voiced, now = state[..., : self._slots], state[..., self._slots : self._slots + 1], state[..., -1:]
-        here = ops.arange(self._slots) == ops.where(kind == DRUM, value + self._pitches, value)
-        later = ops.where(ops.logical_and(slots != SILENT, ops.arange(self._slots) < self._pitches), SOUNDING, SILENT)
+        here = ops.arange(self._slots) == ops.where(kind == DRUM, value + self.n_pitches, value)
+        later = ops.where(ops.logical_and(slots != SILENT, ops.arange(self._slots) < self.n_pitches), SOUNDING, SILENT)
         strikes = ops.logical_or(kind == NOTE_ON, kind == DRUM)
         slots = ops.where(ops.logical_and(here, strikes), BEGUN, slots)
         slots = ops.where(ops.logical_and(here, kind == NOTE_OFF), SILENT, slots)
@@ -210,11 +211,11 @@ class EventTokenizer(Tokenizer):
 HOLD, REST, PITCH = range(3)
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, repr=False)
 class MelodyTokenizer(Tokenizer):
     """One voice, a token a step: a pitch begins, `hold` goes on with it, `rest` is silence (Melody RNN, Magenta 2016).
 
-    Of notes that sound together the highest is heard; one that begins under a higher note is not. Drums never are.
+    Of notes that sound together the highest is encoded; one that begins under a higher note is not. Drums never are.
 
     Args:
         steps_per_beat: steps in a quarter note; 4 is a grid of sixteenths, 12 takes triplets too.

@@ -412,7 +412,7 @@ def test_listen_hears_words_at_a_microphone(trained, meeting, recipe, monkeypatc
     assert cli.run(recipe.parser(), arguments) == 1  # it fell silent
     said = capsys.readouterr()
     assert [json.loads(line)["label"] for line in said.out.splitlines()] == ["low", "high"]
-    assert "the microphone gave nothing for 0.1 s" in said.err
+    assert "no samples came from the microphone for 0.1 s" in said.err
 
 
 @pytest.mark.parametrize("value", ["-1", "nan", "inf", "much"])
