@@ -1,13 +1,24 @@
-"""What an argument may be, and the words that say so."""
+"""Checks of arguments, and the errors that name the rule."""
 
 from __future__ import annotations
 
+import dataclasses
 import math
 from typing import Any
 
 import numpy as np
 
-__all__ = ["LOUDEST", "ArgumentError", "at_most", "is_count", "is_name", "is_number", "is_whole", "require"]
+__all__ = [
+    "LOUDEST",
+    "ArgumentError",
+    "at_most",
+    "is_count",
+    "is_name",
+    "is_number",
+    "is_whole",
+    "require",
+    "short_repr",
+]
 
 LOUDEST = 1e12  # a sample, where full scale is 1; power spectra of louder ones do not fit into float32
 
@@ -47,3 +58,10 @@ def at_most(thing: Any, **limits: int) -> None:
     for name, limit in limits.items():
         value = getattr(thing, name)
         require(value is None or value <= limit, f"{name} is at most {limit:,}", value)
+
+
+def short_repr(value: Any) -> str:
+    """A dataclass as the call that makes it, with the arguments that differ from their defaults."""
+    given = [(field, getattr(value, field.name)) for field in dataclasses.fields(value)]
+    shown = [f"{field.name}={argument!r}" for field, argument in given if argument != field.default]
+    return f"{type(value).__name__}({', '.join(shown)})"

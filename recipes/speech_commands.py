@@ -144,9 +144,7 @@ def train(
         if dry_run:
             return cli.DONE
         if epochs < config.epochs:
-            print(
-                f"          so {epochs} epochs instead of {config.epochs}: this machine would take longer than 3 minutes"
-            )
+            print(f"          so {epochs} epochs instead of {config.epochs}, to end within 3 minutes on this machine")
         config, how = dataclasses.replace(config, epochs=epochs), dataclasses.replace(how, epochs=epochs)
     settings = json.loads(json.dumps({**dataclasses.asdict(config), "data_fingerprint": words.fingerprint}))
     del settings["data"]  # the same clips in another place are the same run
@@ -243,9 +241,7 @@ def parser() -> argparse.ArgumentParser:
     learn = commands.add_parser("train", help="train on a folder of words")
     learn.add_argument("--data", required=True, metavar="DIR", help="a folder in which each folder is a word")
     learn.add_argument("--out", required=True, metavar="RUN", help="folder for the model and everything about it")
-    learn.add_argument(
-        "--dry-run", action="store_true", help="show classes, split and expected time, and train nothing"
-    )
+    learn.add_argument("--dry-run", action="store_true", help="show classes, split and expected time alone")
     learn.add_argument("--unknown", nargs="+", default=[], metavar="WORD", help="words that are one class, _unknown_")
     learn.add_argument("--network", choices=tuple(NETWORKS), default=defaults["network"])
     learn.add_argument("--init", metavar="MODEL", help="a model.keras of the same words to go on from")

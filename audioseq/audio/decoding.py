@@ -23,7 +23,7 @@ __all__ = ["AudioError", "check_sr", "length_of", "mono_blocks", "open_sound", "
 MIN_SR = 1_000  # Hz; a lower rate in a header is damage, in an argument it is kHz
 MAX_SR = 768_000  # Hz; the highest rate that converters are sold with
 BLOCK_SAMPLES = 2**20  # decoded at a time, all channels together: 4 MiB of float32
-UNIT = 2**14  # frames asked of libsndfile at a time; an error says nothing about where in them it is
+UNIT = 2**14  # frames asked of libsndfile at a time; an error does not give its place in them
 STEP_16 = np.float32(2.0**-15)  # between two samples of 16 bits
 UNKNOWN_FRAMES = 2**63 - 1  # libsndfile's SF_COUNT_MAX: a FLAC that was written to a pipe
 
@@ -82,14 +82,14 @@ def open_sound(path: str | os.PathLike[str]) -> Iterator[soundfile.SoundFile]:
 
 
 def reason_of(error: Exception) -> str:
-    """What libsndfile says, in words that stand after a colon."""
+    """libsndfile's message, in words that can follow a colon."""
     reason = str(getattr(error, "error_string", error)).removeprefix("Error : ").rstrip(".")
     # libsndfile's words for an .mp3 without MPEG frames; the file is there, we looked
     return "no MPEG audio found" if reason.startswith("File does not exist") else reason
 
 
 def length_of(file: soundfile.SoundFile) -> int:
-    """Frames of a file; those of a FLAC that tells none are counted."""
+    """Frames of a file; those of a FLAC without a length in its header are counted."""
     if file.frames != UNKNOWN_FRAMES:
         return file.frames
     frames = sum(len(block) for block in _decode(file, UNKNOWN_FRAMES, BLOCK_SAMPLES))
@@ -148,7 +148,7 @@ def mono_blocks(
     *,
     whole: bool,
 ) -> Iterator[np.ndarray]:
-    """Average the channels; refuse what is no sound, at once or (`whole`) when all of it is counted."""
+    """Average the channels; refuse samples beyond all sound, at once or (`whole`) when all of it is counted."""
     position, bad, first_bad = first, 0, 0
     for block in _decode(file, frames, size):
         # (frames, channels) -> (frames,); in float64 no sum of finite samples overflows

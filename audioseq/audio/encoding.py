@@ -58,7 +58,7 @@ def save(
             one, "PCM_16" where the format has it.
 
     Raises:
-        ValueError: `y`, `sr`, the suffix or the subtype is not as said above.
+        ValueError: `y`, `sr`, the suffix or the subtype is not as described above.
         OSError: The disk is full or the place cannot be written. The old file stays as it was.
     """
     suffix = Path(path).suffix.lower()

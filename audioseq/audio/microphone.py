@@ -10,7 +10,7 @@ import numpy as np
 
 __all__ = ["MicrophoneError", "microphone"]
 
-WAIT = 5.0  # seconds without a sound from the device after which it is taken for gone
+WAIT = 5.0  # seconds without a sound from the device after which it is considered gone
 
 
 class MicrophoneError(RuntimeError):
@@ -18,7 +18,7 @@ class MicrophoneError(RuntimeError):
 
 
 def microphone(sr: int, *, block: float = 0.1, device: int | str | None = None) -> Iterator[np.ndarray]:
-    """Blocks from the microphone, for ever.
+    """Blocks of samples from the microphone, without end.
 
     Args:
         sr: rate in Hz.
@@ -41,20 +41,20 @@ def microphone(sr: int, *, block: float = 0.1, device: int | str | None = None) 
         ) from error
     blocks: queue.Queue[np.ndarray] = queue.Queue()
 
-    def heard(samples: np.ndarray, frames: int, time: Any, status: Any) -> None:
+    def received(samples: np.ndarray, frames: int, time: Any, status: Any) -> None:
         blocks.put(samples[:, 0].copy())
 
     try:
         stream = sounddevice.InputStream(
-            samplerate=sr, blocksize=round(block * sr), channels=1, dtype="float32", device=device, callback=heard
+            samplerate=sr, blocksize=round(block * sr), channels=1, dtype="float32", device=device, callback=received
         )
     except (sounddevice.PortAudioError, ValueError) as error:
         raise MicrophoneError(
-            f"no microphone gives {sr} Hz ({error}). `python -m sounddevice` lists the devices"
+            f"no microphone records at {sr} Hz ({error}). `python -m sounddevice` lists the devices"
         ) from error
     with stream:
         while True:
             try:
                 yield blocks.get(timeout=WAIT)
             except queue.Empty:
-                raise MicrophoneError(f"the microphone gave nothing for {WAIT:g} s") from None
+                raise MicrophoneError(f"no samples came from the microphone for {WAIT:g} s") from None

@@ -58,7 +58,7 @@ AUDIO_SUFFIXES = frozenset(
 
 @dataclass(frozen=True)
 class AudioInfo:
-    """What a file's header says of it.
+    """The header of an audio file.
 
     Attributes:
         path: The file.
@@ -88,7 +88,7 @@ def info(path: str | os.PathLike[str]) -> AudioInfo:
         path: An audio file.
 
     Returns:
-        An `AudioInfo`. Its length is the header's word, which a damaged file may not keep.
+        An `AudioInfo`. Its length is what the header claims; a damaged file may hold less.
 
     Raises:
         AudioError: The file is absent, is no audio, or has a rate outside 1 kHz to 768 kHz.
@@ -171,9 +171,10 @@ def stream(
     block: float = 1.0,
     max_bytes: int = MAX_BYTES,
 ) -> Iterator[np.ndarray]:
-    """Read a file of any length block by block, in bounded memory.
+    """Read the samples of a file of any length block by block, in bounded memory.
 
-    Joined together, the blocks are what `load` gives for the whole file.
+    Joined together, the blocks are what `load` gives for the whole file. The frames of a feature, block by block, are
+    those of its `Feature.stream`, which takes such blocks.
 
     Args:
         path: An audio file.
@@ -229,7 +230,7 @@ def find_audio(folder: str | os.PathLike[str], *, recursive: bool = True) -> lis
 
 
 def resample(y: np.ndarray, *, orig_sr: int, target_sr: int) -> np.ndarray:
-    """Bring samples to another rate, with the filter that `load` uses (soxr HQ).
+    """Resample, with the filter that `load` uses (soxr HQ).
 
     Args:
         y: Shape (samples,), float, within ±1e12 (full scale is 1), at `orig_sr` Hz.

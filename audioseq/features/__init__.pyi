@@ -11,6 +11,7 @@ from .descriptions import (
 )
 from .layer import (
     FeatureLayer as FeatureLayer,
+    has_gpu as has_gpu,
 )
 from .steps import (
     FrontEnd as FrontEnd,

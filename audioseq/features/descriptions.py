@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
-from audioseq.arguments import at_most, is_number, is_whole, require
+from audioseq.arguments import at_most, is_number, is_whole, require, short_repr
 from audioseq.features.steps import (
     Decibel,
     Derivative,
@@ -45,6 +45,9 @@ __all__ = ["MFCC", "PCEN", "Chain", "Delta", "Feature", "LogMel", "Mel", "Spectr
 class Feature:
     """What all descriptions share: calling, chaining, counting, saving."""
 
+    def __repr__(self) -> str:
+        return short_repr(self)
+
     def __rshift__(self, stage: Feature) -> Chain:
         return Chain((self, stage))
 
@@ -55,7 +58,10 @@ class Feature:
         return FeatureLayer(self, **kwargs)
 
     def stream(self) -> FrameStream:
-        """The same numbers block by block: ``frames, state = stream(block, state)``; see `features.stream`."""
+        """The same numbers block by block, as samples arrive: ``frames, state = stream(block, state)``.
+
+        See `features.stream`. The blocks of a file come from ``audioseq.stream``.
+        """
         from audioseq.features.stream import FrameStream
 
         return FrameStream(self)
@@ -145,7 +151,7 @@ class Feature:
         return np.stack([frames_on_numpy(plan, clip) for clip in y])
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, repr=False)
 class Spectrogram(Feature):
     """Magnitude spectrogram raised to `power`: ``np.abs(librosa.stft(y, ...)) ** power``, transposed.
 
@@ -210,7 +216,7 @@ class Spectrogram(Feature):
         return self.n_fft // 2 + 1
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, repr=False)
 class Mel(Spectrogram):
     """Mel spectrogram: ``librosa.feature.melspectrogram``, transposed.
 
@@ -252,7 +258,7 @@ class Mel(Spectrogram):
         return mel_filters(self.sr, self.n_fft, self.n_mels, self.fmin, fmax, self.htk, self.norm)
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, repr=False)
 class LogMel(Mel):
     """Mel spectrogram in decibels: ``librosa.power_to_db(melspectrogram, ref=1.0, amin=amin, top_db=top_db)``.
 
@@ -281,7 +287,7 @@ class LogMel(Mel):
         return () if self.top_db is None else (TopDecibel(self.top_db),)
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, repr=False)
 class MFCC(LogMel):
     """Mel-frequency cepstral coefficients: ``librosa.feature.mfcc(S=log_mel)``, orthonormal DCT-II, transposed.
 
@@ -289,7 +295,7 @@ class MFCC(LogMel):
         n_mfcc: coefficients, from the zeroth on.
         lifter: cepstral lifter (0: none), ``1 + lifter / 2 * sin(pi * n / lifter)``.
 
-    librosa limits its decibels to `top_db` 80 under the peak; here that is off unless asked for.
+    librosa limits its decibels to `top_db` 80 under the peak; here that is off by default.
     """
 
     n_mfcc: int = 13
@@ -318,7 +324,7 @@ class MFCC(LogMel):
         return self.n_mfcc
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, repr=False)
 class Delta(Feature):
     """Local derivative over time by a Savitzky-Golay fit: ``librosa.feature.delta(mode="interp")``.
 
@@ -347,7 +353,7 @@ class Delta(Feature):
         return n_features * (len(self.order) if isinstance(self.order, tuple) else 1)
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, repr=False)
 class PCEN(Feature):
     """Per-channel energy normalisation (Wang et al. 2017, arXiv:1607.05666): ``librosa.pcen(S * scale)``.
 
@@ -375,7 +381,7 @@ class PCEN(Feature):
         return (GainControl(self.gain, self.bias, self.power, self.time_constant, self.eps, self.scale),)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Chain(Feature):
     """Descriptions one after another: ``LogMel() >> Delta(order=(0, 1, 2))``, or ``Chain([LogMel(), Delta()])``.
 
@@ -399,6 +405,9 @@ class Chain(Feature):
             if isinstance(stage, Spectrogram):
                 raise ValueError(f"{type(stage).__name__} reads samples, so it can only stand first in a chain.")
         at_most(self, n_features=2**17)
+
+    def __repr__(self) -> str:
+        return " >> ".join(map(repr, self.stages))
 
     def to_dict(self) -> dict[str, Any]:
         return {"feature": "Chain", "stages": [stage.to_dict() for stage in self.stages]}

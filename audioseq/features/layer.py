@@ -17,7 +17,7 @@ from keras import ops
 from audioseq.features.descriptions import Feature
 from audioseq.features.steps import Matmul, Plan, band_blocks, plan_of, power_to
 
-__all__ = ["FeatureLayer"]
+__all__ = ["FeatureLayer", "has_gpu"]
 
 # On TensorFlow's CPU kernels, frames go through in one piece up to the first number, else clips in groups of about
 # the second: the intermediate arrays stay small and both cores work.
@@ -34,7 +34,7 @@ class FeatureLayer(keras.layers.Layer):
 
     Input shape:
         ``(batch, samples)``, float. Or a pair of that and lengths ``(batch,)``, integer, in samples: what lies
-        beyond a clip's length is not heard, and the output carries a mask of the frames that the clip has.
+        beyond a clip's length is ignored, and the output carries a mask of the frames that the clip has.
 
     Output shape:
         ``(batch, time, features)``, float32. A clip shorter than one frame gives no frame unless centred.
@@ -48,7 +48,7 @@ class FeatureLayer(keras.layers.Layer):
         self.feature = feature
         self.supports_masking = True
         # the groups and the bitcast below are for TensorFlow's CPU kernels, not for XLA
-        self.supports_jit = keras.backend.backend() != "tensorflow" or _has_gpu()
+        self.supports_jit = keras.backend.backend() != "tensorflow" or has_gpu()
 
     def call(self, inputs: Any) -> Any:
         samples, lengths = _split(inputs)
@@ -62,8 +62,8 @@ class FeatureLayer(keras.layers.Layer):
         n_frames = None
         if lengths is not None:
             lengths = ops.cast(lengths, "int32")
-            heard = ops.arange(ops.shape(samples)[1], dtype="int32")[None, :] < lengths[:, None]
-            samples = ops.where(heard, samples, ops.zeros_like(samples))
+            valid = ops.arange(ops.shape(samples)[1], dtype="int32")[None, :] < lengths[:, None]
+            samples = ops.where(valid, samples, ops.zeros_like(samples))
             n_frames = self.feature.n_frames(lengths)
         frames = _frames(plan, ops.cast(samples, "float32"))
         for step in plan.clip_steps:
@@ -93,7 +93,8 @@ class FeatureLayer(keras.layers.Layer):
         return cls(**{**config, "feature": Feature.from_dict(config["feature"])})
 
 
-def _has_gpu() -> bool:
+def has_gpu() -> bool:
+    """Whether TensorFlow sees a GPU."""
     import tensorflow as tf
 
     return bool(tf.config.list_physical_devices("GPU"))
@@ -128,7 +129,7 @@ def _tensorflow_frames(plan: Plan, samples: Any) -> Any:
     front = plan.front
     double = tf.float64 if plan.window.dtype == np.float64 else tf.float32
     steps = plan.frame_steps
-    gpu = _has_gpu()
+    gpu = has_gpu()
     # |z|^2 then the bank is one product when the bank's rows are doubled and meet re^2 and im^2 side by side;
     # XLA, which Keras compiles with where there is a GPU, has no bitcast of complex numbers
     fused = not gpu and front.power == 2.0 and double == tf.float32 and bool(steps) and isinstance(steps[0], Matmul)

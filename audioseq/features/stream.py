@@ -1,4 +1,7 @@
-"""Samples block by block to the frames that the whole signal would give, on NumPy.
+"""Samples block by block to the frames that the whole signal would give, on NumPy: what `Feature.stream` returns.
+
+It takes blocks from wherever they come: a microphone, or a file by way of ``audioseq.stream``, which reads samples and
+knows nothing of frames.
 
 A state holds what the next block needs: the samples that later frames still see, and for each step over the whole clip
 (a derivative, a gain control) its own memory. Nothing depends on where one block ends and the next begins.
@@ -35,7 +38,7 @@ class FrameState:
 
 
 class FrameStream:
-    """A description, run block by block.
+    """A description, run block by block: ``frames, state = stream(block, state)``, and ``stream.finish(state)``.
 
     Args:
         feature: any description without `top_db`, which needs the peak of the whole clip.
@@ -58,6 +61,9 @@ class FrameStream:
         self.frames_of = Plan(
             dataclasses.replace(plan.front, center=False), plan.window, plan.frame_steps, clip_steps=()
         )
+
+    def __repr__(self) -> str:
+        return f"FrameStream({self.feature!r})"
 
     def initial_state(self) -> FrameState:
         """The state before the first sample."""
@@ -109,13 +115,13 @@ def _carried(step: Step, frames: np.ndarray, memory: Any, last: bool) -> tuple[n
     if isinstance(step, GainControl):
         return step.carry(frames, memory)
     assert isinstance(step, Derivative)
-    # memory: the frames that later fits see, and how many of them were answered already
-    seen, answered = (frames[:0], 0) if memory is None else memory
+    # memory: the frames that later fits see, and how many of them were given out already
+    seen, given = (frames[:0], 0) if memory is None else memory
     seen = np.concatenate([seen, frames])
     width, half = step.width, step.width // 2
-    ready = len(seen) if last else max(answered, len(seen) - half if len(seen) >= width else 0)
-    if ready > answered:
-        out = step.apply(np, seen[None], None)[0][answered:ready]
+    ready = len(seen) if last else max(given, len(seen) - half if len(seen) >= width else 0)
+    if ready > given:
+        out = step.apply(np, seen[None], None)[0][given:ready]
     else:
         out = np.empty((0, frames.shape[1] * len(step.orders)), np.float32)
     drop = max(0, min(len(seen) - width, ready - half))

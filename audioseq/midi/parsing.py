@@ -107,7 +107,7 @@ class _Maps:
 
 
 def _maps(events: Events, lost: Counter[str]) -> _Maps:
-    """What the meta events say. Tempo, meter and key each count in the first track that has any."""
+    """What the meta events hold. Tempo, meter and key each count in the first track that has any."""
     tempos, meters, keys = _FirstTrack(lost), _FirstTrack(lost), _FirstTrack(lost)
     lyrics, texts = [], []
     names: dict[int, str] = {}

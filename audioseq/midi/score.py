@@ -50,7 +50,7 @@ class Instrument:
     name: str = ""
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class Score:
     """A piece.
 
@@ -77,6 +77,16 @@ class Score:
     lyrics: tuple[tuple[int, str], ...] = ()
     texts: tuple[tuple[int, str], ...] = ()
     lost: Counter[str] = field(default_factory=Counter)
+
+    def __repr__(self) -> str:
+        tempos = [f"{6e7 / tempo:.4g}" for _, tempo in self.tempos.tolist()]
+        meters = [f"{top}/{bottom}" for _, top, bottom in self.meters.tolist()]
+        parts = [f"{len(self.notes):,} note{'s' * (len(self.notes) != 1)}"]
+        parts += [f"{len(self.instruments)} instrument{'s' * (len(self.instruments) != 1)}"]
+        parts += [f"{self.notes['end'].max(initial=0):.2f} s"]
+        for name, values in (("tempo", tempos), ("meter", meters)):
+            parts.append(f"{name} {values[0]}" if len(values) == 1 else f"{len(values) or 'no'} {name}s")
+        return f"Score({', '.join(parts)})"
 
     @property
     def end_tick(self) -> int:

@@ -1,11 +1,11 @@
 """Standard MIDI Files: bytes to event arrays, behind limits.
 
 Source: The Complete MIDI 1.0 Detailed Specification, Standard MIDI Files 1.0 (MIDI Manufacturers Association).
-A delta time is a variable-length number of *ticks*; `division` says how long a tick is. An event is a delta time, a
+A delta time is a variable-length number of *ticks*; `division` gives the length of a tick. An event is a delta time, a
 status byte (left out where it repeats: running status) and its data.
 
-Where an event begins depends on every event before it. So each byte is first asked, with NumPy, where the next event
-would begin if one began here, for each kind of running status; a track is then a walk through that table.
+Where an event begins depends on every event before it. So NumPy first computes for each byte where the next event
+would begin if one began there, for each kind of running status; a track is then a walk through that table.
 
 Nothing is allocated by what a file claims: memory grows with its bytes alone.
 """
@@ -74,7 +74,7 @@ class Limits:
             raise ValueError(f"bytes must be at most {MOST_BYTES:,}. Received: {self.bytes!r}")
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class Events:
     """The events of a file, track after track, each track in its own order.
 
@@ -101,6 +101,9 @@ class Events:
     ticks_per_second: float | None
     data: bytes
     lost: Counter[str]
+
+    def __repr__(self) -> str:
+        return f"Events({len(self.tick):,} events, {len(np.unique(self.track))} tracks)"
 
 
 def read_bytes(path: str | os.PathLike[str], limits: Limits) -> bytes:

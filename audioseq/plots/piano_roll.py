@@ -37,7 +37,7 @@ def notes(
 
     Args:
         path: of the PNG.
-        piece: one without notes gives a picture that says so.
+        piece: one without notes gives a picture with the words “no notes”.
         title: over the picture.
         prompt_end: seconds; what came before, and was continued from there, is shaded.
 

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from audioseq.arguments import ArgumentError, is_count, require
+from audioseq.arguments import ArgumentError, is_count, require, short_repr
 from audioseq.midi.score import MOST_TICKS, Instrument, Score, as_pretty_midi, notes_of
 
 if TYPE_CHECKING:
@@ -26,14 +26,14 @@ __all__ = ["BOS", "EOS", "PAD", "GridNotes", "Tokenizer", "in_one_voice", "on_gr
 SPECIAL = ("pad", "bos", "eos")
 PAD, BOS, EOS = range(3)
 FINER = (1, 2, 4, 5, 8)  # ticks in the place of one; they divide 1000, so that tempos stay whole microseconds
-MOST_RESOLUTION = 2**15 - 1  # ticks in a quarter note that a MIDI file can say
+MOST_RESOLUTION = 2**15 - 1  # ticks in a quarter note that a MIDI file can hold
 MOST_STEPS = 2**22  # 11.6 hours in steps of 10 ms; more is damage, and would take the memory it claims
-DECODED_VELOCITY = 80  # where the tokens say none
+DECODED_VELOCITY = 80  # where the tokens have none
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class GridNotes:
-    """Notes in steps, each int64 ``(notes,)``; `voice` tells apart what may sound on one pitch together."""
+    """Notes in steps, each int64 ``(notes,)``; `voice` separates what may sound on one pitch together."""
 
     voice: np.ndarray
     pitch: np.ndarray
@@ -43,6 +43,9 @@ class GridNotes:
 
     def __len__(self) -> int:
         return len(self.pitch)
+
+    def __repr__(self) -> str:
+        return f"GridNotes({len(self):,} notes, {self.end.max(initial=0):,} steps)"
 
     def take(self, index: np.ndarray) -> GridNotes:
         return GridNotes(*(column[index] for column in vars(self).values()))
@@ -54,11 +57,14 @@ class Tokenizer:
     Token 0 is `pad`, 1 `bos` (begin of sequence), 2 `eos` (end); `encode` writes none of them.
 
     Every tokenizer carries the grammar of its tokens: ``start()`` is the state before the first token, an int array
-    ``(n,)``; ``allowed(state)`` tells which tokens may follow, bool ``(size,)``; ``advance(state, token)`` gives the
+    ``(n,)``; ``allowed(state)`` gives which tokens may follow, bool ``(size,)``; ``advance(state, token)`` gives the
     next state. Both also take states ``(batch, n)`` and tokens ``(batch,)``, and with ``ops=keras.ops`` run on tensors
     inside a compiled loop. What the grammar allows, closed by `eos`, decodes to notes that all end. After `eos` only
     `pad` is allowed.
     """
+
+    def __repr__(self) -> str:
+        return short_repr(self)
 
     @property
     def vocabulary(self) -> tuple[str, ...]:
@@ -85,9 +91,9 @@ class Tokenizer:
 
         Args:
             tokens: int ``(time,)``, each below `size`; none of them are a piece without notes.
-            tempo: of the whole piece, in quarter notes a minute, whatever the tokens say. Where steps are parts of a
-                second, notes keep their times, and the tempo tells where the bars are.
-            meter: of the whole piece, whatever the tokens say.
+            tempo: of the whole piece, in quarter notes a minute, whatever the tokens contain. Where steps are parts of
+                a second, notes keep their times, and the tempo decides where the bars are.
+            meter: of the whole piece, whatever the tokens contain.
 
         Returns:
             A `pretty_midi.PrettyMIDI`. Every note ends, after a step or more.

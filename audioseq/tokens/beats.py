@@ -61,7 +61,7 @@ MAX_TRACKS = 16
 SLOWEST, FASTEST = 20.0, 300.0  # quarter notes a minute
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, repr=False)
 class BeatTokenizer(Tokenizer):
     """Bar, position, tempo, program or track, pitch, velocity, duration: REMI (arXiv:2002.00212).
 
@@ -74,7 +74,7 @@ class BeatTokenizer(Tokenizer):
         max_duration: beats of the longest duration; a longer note is cut.
         velocity_bins: 32 is bins of 4; a bin is decoded to its middle. 0: no velocities.
         tempo_bins: tempos from 20 to 300 quarter notes a minute, at equal ratios. 0: no tempos, 120 when decoded.
-        parts: what tells notes apart: "program" (drums are one of them), "track" (the place of their instrument, 16
+        parts: what separates notes: "program" (drums are one of them), "track" (the place of their instrument, 16
             at most, all programs 0 when decoded; drums too) or None (one voice; drums are left out).
         low, high: pitches that are encoded; others are left out, except of drums.
     """
@@ -126,6 +126,7 @@ class BeatTokenizer(Tokenizer):
 
     @property
     def n_parts(self) -> int:
+        """Parts that have a token: programs or tracks, and the drums; 0 where notes have no part."""
         return {"program": 129, "track": MAX_TRACKS + 1, None: 0}[self.parts]
 
     def _groups(self) -> list[tuple[int, list[str]]]:

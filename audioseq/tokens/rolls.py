@@ -40,7 +40,7 @@ def piano_roll(
         frames_per_beat: frames in a quarter note, in the place of `frames_per_second`.
         keys: 128, or 88, where other pitches are left out.
         velocity: whether a key has its note's velocity; of several notes the loudest counts. Else it is 0 or 1.
-        drums: whether drums are heard too.
+        drums: whether drums are included.
 
     Returns:
         uint8 ``(time, keys)``, as long as the last note.
@@ -80,8 +80,8 @@ def notes_of_roll(
         roll: ``(time, 128)`` or ``(time, 88)``; a key is down where it is above 0. Values above 1 are velocities, of
             which the note's first counts; other notes have velocity 80.
         frames_per_second: rate of the frames.
-        frames_per_beat: frames in a quarter note, in the place of `frames_per_second`; `tempo` then tells how long
-            that is, in quarter notes a minute.
+        frames_per_beat: frames in a quarter note, in the place of `frames_per_second`; `tempo` then gives its
+            length, in quarter notes a minute.
         program: MIDI program of the instrument.
 
     Raises:

@@ -48,7 +48,7 @@ SILENT, BEGUN, SOUNDING = range(3)  # a pitch: begun in this step, or in an earl
 NO_VELOCITY, WITH_VELOCITY, WANTS_NOTE, DONE = range(4)
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, repr=False)
 class EventTokenizer(Tokenizer):
     """Note-on, note-off, time-shift and velocity: Performance RNN (Oore et al. 2018, arXiv:1808.03715).
 
@@ -159,6 +159,7 @@ class EventTokenizer(Tokenizer):
 
     @property
     def n_pitches(self) -> int:
+        """Pitches from `low` to `high`."""
         return self.high - self.low + 1
 
     @property
@@ -210,11 +211,11 @@ class EventTokenizer(Tokenizer):
 HOLD, REST, PITCH = range(3)
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, repr=False)
 class MelodyTokenizer(Tokenizer):
     """One voice, a token a step: a pitch begins, `hold` goes on with it, `rest` is silence (Melody RNN, Magenta 2016).
 
-    Of notes that sound together the highest is heard; one that begins under a higher note is not. Drums never are.
+    Of notes that sound together the highest is encoded; one that begins under a higher note is not. Drums never are.
 
     Args:
         steps_per_beat: steps in a quarter note; 4 is a grid of sixteenths, 12 takes triplets too.

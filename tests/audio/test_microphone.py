@@ -51,14 +51,14 @@ def test_blocks_come_as_the_device_hands_them_over(device, monkeypatch):
         block = next(blocks)
         assert block.dtype == np.float32
         np.testing.assert_allclose(block, np.full(4000, 0.1 * i), atol=1e-6)
-    with pytest.raises(MicrophoneError, match=r"the microphone gave nothing for 0\.05 s"):
+    with pytest.raises(MicrophoneError, match=r"no samples came from the microphone for 0\.05 s"):
         next(blocks)
     assert device.opened[0]["samplerate"] == 16000
     assert device.opened[-1] == "closed"
 
 
 def test_without_a_device(device):
-    with pytest.raises(MicrophoneError, match=r"no microphone gives 8000 Hz \(no such device\)"):
+    with pytest.raises(MicrophoneError, match=r"no microphone records at 8000 Hz \(no such device\)"):
         next(microphone(8000, device="none"))
 
 

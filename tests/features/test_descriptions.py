@@ -46,7 +46,7 @@ CASES = {
 }
 PAIRS = [(s, c) for c in CASES for s in SIGNALS if (s, c) != ("one sample", "not centred")]  # that is refused
 
-one_sample = pytest.mark.filterwarnings("ignore:n_fft=.* is too large:UserWarning")  # so says librosa
+one_sample = pytest.mark.filterwarnings("ignore:n_fft=.* is too large:UserWarning")  # librosa's warning
 
 
 def speech_files():
@@ -248,6 +248,24 @@ def test_a_description_that_was_saved_with_an_earlier_name_loads():
     assert saved["win_length"] == 5  # what was given stays as it was
 
 
+@pytest.mark.parametrize(
+    ("f", "shown"),
+    [
+        (LogMel(), "LogMel()"),
+        (MFCC(n_fft=1024, top_db=80.0, center=False), "MFCC(n_fft=1024, center=False, top_db=80.0)"),
+        (LogMel(n_mels=24) >> Delta(order=(0, 1)), "LogMel(n_mels=24) >> Delta(order=(0, 1))"),
+        (Mel(power=1.0) >> PCEN() >> Delta(width=5), "Mel(power=1.0) >> PCEN() >> Delta(width=5)"),
+    ],
+)
+def test_a_description_shows_what_differs_from_the_defaults(f, shown):
+    assert repr(f) == shown
+    assert eval(shown) == f
+
+
+def test_a_stream_shows_its_description():
+    assert repr((LogMel(n_mels=24) >> Delta()).stream()) == "FrameStream(LogMel(n_mels=24) >> Delta())"
+
+
 def test_numpy_numbers_describe_as_python_numbers():
     f = LogMel(sr=np.int64(8000), hop_length=np.int32(80), fmin=np.float32(60.0))
     assert json.loads(json.dumps(f.to_dict())) == LogMel(sr=8000, hop_length=80, fmin=60.0).to_dict()
@@ -287,7 +305,7 @@ def test_a_clip_has_no_frame_or_some(f):
 
 
 @pytest.mark.parametrize("center", [True, False])
-def test_a_click_is_heard_at_its_time(center):
+def test_a_click_is_detected_at_its_time(center):
     f = LogMel(win_length=480, hop_length=160, center=center)
     y = np.zeros(SR, np.float32)
     y[9600] = 1.0  # 0.6 s

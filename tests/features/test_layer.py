@@ -122,8 +122,8 @@ def test_the_numbers_are_the_same_however_it_is_run(f, bar, way, tmp_path):
 
 def test_a_reloaded_layer_has_its_description(tmp_path):
     f, _ = FEATURES["deltas"]
-    in_model(f.layer(name="ears"), None).save(tmp_path / "model.keras")
-    again = keras.models.load_model(tmp_path / "model.keras").get_layer("ears")
+    in_model(f.layer(name="frames"), None).save(tmp_path / "model.keras")
+    again = keras.models.load_model(tmp_path / "model.keras").get_layer("frames")
     assert again.feature == f
     assert FeatureLayer.from_config(again.get_config()).feature == f
 
@@ -157,13 +157,13 @@ LENGTHS = np.array([SR, 7000, 1601, 130], np.int32)  # samples
 
 def padded(garbage):
     """The clips, each cut at its length, and what was never recorded after it."""
-    heard = np.arange(SR)[None, :] < LENGTHS[:, None]
-    return np.where(heard, clips(), np.float32(garbage))
+    valid = np.arange(SR)[None, :] < LENGTHS[:, None]
+    return np.where(valid, clips(), np.float32(garbage))
 
 
 @pytest.mark.parametrize("garbage", [0.0, 1e3, np.nan], ids=["zeros", "loud", "nan"])
 @some_features
-def test_padding_is_not_heard(f, bar, garbage):
+def test_padding_is_ignored(f, bar, garbage):
     layer = f.layer()
     inputs = [padded(garbage), LENGTHS]
     mask = np.asarray(layer.compute_mask(inputs))
@@ -219,7 +219,7 @@ def test_mixed_precision_leaves_features_in_float32(f, bar, mixed_float16):
 
 @each_feature
 @pytest.mark.parametrize("n_samples", [1, 100, 399, 400, 401, 1600, 1601, 4025])
-def test_the_shape_foretold_is_the_shape(f, bar, n_samples):
+def test_the_computed_shape_is_the_shape(f, bar, n_samples):
     layer = f.layer()
     frames = layer(clips(n_samples))
     assert frames.shape == layer.compute_output_shape((4, n_samples))
@@ -248,13 +248,13 @@ def test_clips_shorter_than_a_frame_give_no_frames_in_any_step():
 def test_xla_compiles_what_runs_on_a_gpu(case, monkeypatch):
     # where there is a GPU, Keras compiles every model with XLA
     f, bar = FEATURES[case]
-    monkeypatch.setattr(engine, "_has_gpu", lambda: True)
+    monkeypatch.setattr(engine, "has_gpu", lambda: True)
     layer = f.layer()
     assert layer.supports_jit
     assert_close(graph(layer, jit_compile=True)(tf.constant(clips())), f(clips()), bar, times=3)  # another FFT
 
 
-def test_without_a_gpu_keras_is_told_not_to_use_xla():
+def test_without_a_gpu_keras_does_not_use_xla():
     if tf.config.list_physical_devices("GPU"):
         pytest.skip("there is a GPU")
     model = in_model(LogMel().layer(), None)

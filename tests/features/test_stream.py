@@ -61,7 +61,7 @@ def test_a_signal_shorter_than_a_fit_repeats_as_the_whole_does():
     assert_close(streamed(feature, y, [100, 300]), feature, y, 5)
 
 
-def test_a_lost_sample_of_the_state_is_heard():
+def test_a_lost_sample_of_the_state_changes_the_frames():
     import dataclasses
 
     feature, _ = FEATURES["log-mel"]

@@ -463,6 +463,16 @@ def test_random_damage_never_raises_anything_else():
     assert read > 100
 
 
+def test_a_score_and_events_show_what_they_hold_in_one_line(tmp_path):
+    assert repr(as_score(everything())) == "Score(60 notes, 3 instruments, 5.25 s, 2 tempos, 2 meters)"
+    assert repr(scores.Score(scores.notes_of(pitch=[]))) == "Score(0 notes, 1 instrument, 0.00 s, tempo 120, no meters)"
+    three = np.array([[0, 3, 4]])
+    slow = scores.Score(scores.notes_of(pitch=[60], end=[2.5]), tempos=np.array([[0, 6e7 / 97.3]]), meters=three)
+    assert repr(slow) == "Score(1 note, 1 instrument, 2.50 s, tempo 97.3, meter 3/4)"
+    data = file_of(b"\x00\x90\x3c\x40\x60\x3c\x00" * 600 + END, END)
+    assert repr(smf.events_of(data, "a.mid", Limits())) == "Events(1,202 events, 2 tracks)"
+
+
 def test_a_recording_is_not_taken_for_midi(tmp_path):
     (tmp_path / "tune.wav").write_bytes(b"RIFF\x00\x00\x00\x00WAVEfmt ")
     with pytest.raises(

@@ -15,7 +15,7 @@ import audioseq as aq
 from audioseq.midi import score as scores
 from audioseq.midi.parsing import read_score
 from audioseq.tokens import rolls
-from audioseq.tokens.base import BOS, EOS, MOST_STEPS, PAD
+from audioseq.tokens.base import BOS, EOS, MOST_STEPS, PAD, grid_notes
 from audioseq.tokens.beats import BeatTokenizer
 from audioseq.tokens.tokenizers import EventTokenizer, MelodyTokenizer, tokenizer_from_dict
 
@@ -100,7 +100,7 @@ def assert_whole(piece):
     assert all(n.duration > 0 for n in symusics)
 
 
-# ---- what the tokens say
+# ---- what the tokens hold
 
 
 def test_events_by_hand():
@@ -159,8 +159,8 @@ def test_an_incomplete_bar_is_a_bar_of_its_length_and_a_meter_off_the_grid_waits
     upbeat = names(BeatTokenizer(tempo_bins=0), piece_of(*notes, meters=[(4, 4, 0), (3, 4, 1)]))
     assert upbeat.startswith("bar meter_1/4 position_0 program_0 pitch_60 velocity_19 duration_4 bar meter_3/4")
     odd = piece_of(*notes, meters=[(4, 4, 0), (5, 32, 1), (3, 4, 5.02)])
-    said = [name for name in names(BeatTokenizer(), odd).split() if name.startswith(("bar", "meter"))]
-    assert said == ["bar", "bar", "meter_1/4", "bar", "meter_3/4", "bar"]
+    found = [name for name in names(BeatTokenizer(), odd).split() if name.startswith(("bar", "meter"))]
+    assert found == ["bar", "bar", "meter_1/4", "bar", "meter_3/4", "bar"]
 
 
 # ---- round trips
@@ -265,13 +265,13 @@ def walk(tokenizer, seed, batch, length):
 
 
 @pytest.mark.parametrize("tokenizer", TOKENIZERS, ids=repr)
-def test_what_the_grammar_allows_is_what_the_piece_says(tokenizer):
+def test_what_the_grammar_allows_is_all_in_the_piece(tokenizer):
     for drawn in walk(tokenizer, 0, 12, 150):
         piece = tokenizer.decode(drawn)
         assert_whole(piece)
         kinds = "duration" if isinstance(tokenizer, BeatTokenizer) else ("note_on", "drum_", "pitch")
-        said = [token for token in drawn if tokenizer.vocabulary[token].startswith(kinds)]
-        assert sum(len(i.notes) for i in piece.instruments) == len(said)  # none is passed over
+        begun = [token for token in drawn if tokenizer.vocabulary[token].startswith(kinds)]
+        assert sum(len(i.notes) for i in piece.instruments) == len(begun)  # none is passed over
 
 
 @pytest.mark.parametrize("tokenizer", TOKENIZERS, ids=repr)
@@ -340,6 +340,25 @@ def test_a_tokenizer_is_a_value(tokenizer):
     assert again.vocabulary == tokenizer.vocabulary
     assert len(set(tokenizer.vocabulary)) == tokenizer.size
     assert tokenizer.vocabulary[:3] == ("pad", "bos", "eos")
+
+
+@pytest.mark.parametrize(
+    ("tokenizer", "shown"),
+    [
+        (EventTokenizer(), "EventTokenizer()"),
+        (BeatTokenizer(steps_per_beat=12, parts=None), "BeatTokenizer(steps_per_beat=12, parts=None)"),
+        (MelodyTokenizer(tempo=90.0), "MelodyTokenizer(tempo=90.0)"),
+    ],
+)
+def test_a_tokenizer_shows_what_differs_from_the_defaults(tokenizer, shown):
+    assert repr(tokenizer) == shown
+    assert eval(shown) == tokenizer
+
+
+def test_notes_on_a_grid_show_how_many_they_are():
+    steps = grid_notes([(0, 60, 0, 4, 80), (0, 62, 1200, 1204, 80)])
+    assert repr(steps) == "GridNotes(2 notes, 1,204 steps)"
+    assert repr(grid_notes([])) == "GridNotes(0 notes, 0 steps)"
 
 
 def test_bad_input():
@@ -450,8 +469,8 @@ def test_transposed_tokens_are_the_tokens_of_the_transposed_piece(tokenizer):
     score.notes["pitch"][~drums] = 57 + score.notes["pitch"][~drums] % 7
     encoded = tokenizer.encode(score)
     least, most = tokenizer.transposable(encoded)
-    heard = scores.as_score(tokenizer.decode(encoded)).notes  # of a melody not all is
-    pitch = heard["pitch"][~heard["is_drum"]].astype(int)
+    kept = scores.as_score(tokenizer.decode(encoded)).notes  # of a melody not all is
+    pitch = kept["pitch"][~kept["is_drum"]].astype(int)
     assert (least, most) == (tokenizer.low - pitch.min(), tokenizer.high - pitch.max())
     for semitones in {max(least, -7), -2, 0, 3, min(most, 7)}:
         moved = scores.Score(score.notes.copy(), 480, score.tempos, score.meters, instruments=score.instruments)
