@@ -399,7 +399,7 @@ class Chain(Feature):
         object.__setattr__(self, "stages", tuple(flat))
         if not flat:
             raise ValueError("A chain has at least one stage. Received: none")
-        require(len(flat) <= 16, "A chain has at most 16 stages", len(flat))
+        require(len(flat) <= 8, "A chain has at most 8 stages", len(flat))
         flat[0].front_end()
         for stage in flat[1:]:
             if isinstance(stage, Spectrogram):
