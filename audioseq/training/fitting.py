@@ -392,6 +392,8 @@ class _Keeper(keras.callbacks.Callback):
             raise TrainingError(f"{path}: is not a checkpoint of ours ({error})") from error
         own, theirs = dataclasses.asdict(self.settings), about["settings"]
         changed = sorted(name for name in own if own[name] != theirs.get(name))
+        if changed == ["epochs"] and own["epochs"] > theirs["epochs"]:
+            changed = []  # more of the same, at the learning rate that the longer schedule has there
         variables = self._state()
         expected = [tuple(v.shape) for v in [*variables, *self._statistics()]]
         shapes = expected == [value.shape for value in [*state, *averages]]

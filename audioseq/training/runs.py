@@ -30,7 +30,18 @@ if TYPE_CHECKING:
     from audioseq.music.evaluation import MusicEvaluation
     from audioseq.speech.evaluation import Evaluation
 
-__all__ = ["RunError", "held", "hold", "model_card", "music_card", "open_run", "release", "versions", "write_skipped"]
+__all__ = [
+    "RunError",
+    "held",
+    "hold",
+    "model_card",
+    "music_card",
+    "open_run",
+    "release",
+    "unfinished",
+    "versions",
+    "write_skipped",
+]
 
 RUN = "run.json"
 CHECKPOINT, HISTORY, TENSORBOARD = "checkpoint.npz", "history.csv", "tensorboard"
@@ -109,6 +120,8 @@ def _earlier(out: Path, settings: dict[str, Any], *, resume: bool, overwrite: bo
         theirs = earlier.get("settings", {})
         # in their order: a fingerprint, which follows the others, comes last
         changed = [k for k in dict.fromkeys([*settings, *theirs]) if settings.get(k) != theirs.get(k)]
+        if changed == ["epochs"] and settings["epochs"] > theirs["epochs"]:
+            changed = []  # more of the same
         if changed:
             name = changed[0]
             raise RunError(
@@ -120,6 +133,15 @@ def _earlier(out: Path, settings: dict[str, Any], *, resume: bool, overwrite: bo
     if learnt and not overwrite:
         raise RunError(f"{out}: holds an earlier run. Go on with it by --resume, or replace it by --overwrite")
     return None
+
+
+def unfinished(out: str | os.PathLike[str]) -> dict[str, Any] | None:
+    """Settings of the run in a folder that was ended before it was complete, and can be resumed; else None."""
+    try:
+        about = _read(Path(out) / RUN)
+    except RunError:
+        return None
+    return about["settings"] if about is not None and about["state"] != "complete" else None
 
 
 def _stale(out: Path) -> list[Path]:
