@@ -28,7 +28,7 @@ from audioseq.features.steps import (
     Matmul,
     Step,
     TopDecibel,
-    check_level,
+    check_samples,
     dct_matrix,
     frames_on_numpy,
     mel_filters,
@@ -145,7 +145,7 @@ class Feature:
                 dimensions.
         """
         plan = plan_of(self)
-        y = _check_samples(y, plan.front)
+        y = check_samples(y, plan.front)
         if y.ndim == 1:
             return frames_on_numpy(plan, y)
         return np.stack([frames_on_numpy(plan, clip) for clip in y])
@@ -429,25 +429,6 @@ class Chain(Feature):
         for stage in self.stages:
             n_features = stage.n_features_after(n_features)
         return n_features
-
-
-def _check_samples(y: Any, front: FrontEnd) -> np.ndarray:
-    y = np.asarray(y)
-    if y.dtype.kind in "iub":
-        raise ValueError(
-            "Samples are float in [-1, 1] (divide 16-bit integers by 32768). "
-            f"Received: dtype {y.dtype}, shape {y.shape}"
-        )
-    if y.dtype.kind != "f" or y.ndim not in (1, 2):
-        raise ValueError(
-            f"Samples are float of shape (samples,) or (batch, samples). Received: dtype {y.dtype}, shape {y.shape}"
-        )
-    least = 1 if front.center else front.n_fft
-    if y.shape[-1] < least or y.size == 0:
-        raise ValueError(f"A clip has at least {least} samples here. Received: shape {y.shape}")
-    y = np.ascontiguousarray(y, np.float32)
-    check_level(y)
-    return y
 
 
 def _is_flag(value: Any) -> bool:

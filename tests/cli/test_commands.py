@@ -191,4 +191,4 @@ def test_listen_detects_words_at_a_microphone(trained, meeting, monkeypatch, cap
     assert cli.run(main.parser(), arguments) == 1  # it fell silent
     said = capsys.readouterr()
     assert [json.loads(line)["label"] for line in said.out.splitlines()] == ["low", "high"]
-    assert "the microphone gave nothing for 0.1 s" in said.err
+    assert "no samples came from the microphone for 0.1 s" in said.err
