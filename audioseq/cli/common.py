@@ -11,6 +11,7 @@ import importlib
 import json
 import math
 import os
+import re
 import shlex
 import sys
 import warnings
@@ -66,7 +67,9 @@ def run(
     from audioseq.training.runs import RunError
 
     try:
-        return command(args)
+        code = command(args)
+        sys.stdout.flush()  # a pipe that was closed shows itself here, not as the process ends
+        return code
     except KeyboardInterrupt:
         print("interrupted", file=sys.stderr)
         return INTERRUPTED
@@ -77,13 +80,13 @@ def run(
         print(f"error: {error}", file=sys.stderr)
         return USAGE
     except (AudioError, DatasetError, DownloadError, OSError) as error:
-        print(f"error: {error}", file=sys.stderr)
+        print(f"error: {_without_python(error)}", file=sys.stderr)
         return FAILED
     except (ValueError, RuntimeError) as error:
         # ours from rooms that load TensorFlow; anything else is a fault of the program, and shows where
         if not type(error).__module__.startswith("audioseq"):
             raise
-        print(f"error: {error}", file=sys.stderr)
+        print(f"error: {_by_option(str(error), args)}", file=sys.stderr)
         return FAILED
     finally:
         warnings.formatwarning = usual
@@ -194,6 +197,23 @@ def check_out_file(path: str | None) -> None:
 def quoted(path: str | os.PathLike[str]) -> str:
     """A path as it can be pasted into a shell."""
     return shlex.quote(os.fspath(path))
+
+
+def _without_python(error: Exception) -> str:
+    """An error of a file as `path: reason`, where Python says `[Errno 2] reason: 'path'`."""
+    if isinstance(error, OSError) and error.filename is not None and error.strerror:
+        return f"{os.fsdecode(error.filename)}: {error.strerror}"
+    return str(error)
+
+
+def _by_option(message: str, args: argparse.Namespace) -> str:
+    """A message about an argument by the name of the option that was typed: ``--batch-size`` for batch_size."""
+    names = {name: f"--{name.replace('_', '-')}" for name in vars(args)}
+    for name, option in {**names, "pitch_range": "--range", "tempos": "--stretch"}.items():
+        # a word that is also plain English is the argument's name where the rule begins with it
+        pattern = rf"\b{name}\b" if "_" in name else rf"^{name}\b(?= (is|are|begin))"
+        message = re.sub(pattern, option, message)
+    return message
 
 
 def _number(text: str) -> float:

@@ -56,8 +56,9 @@ def detection_curve(
     levels = [name for name in curve[0] if name != "threshold"]
     for i, name in enumerate(levels):
         colour = ("#7c2d12", "#c2410c", "#ea8c55", "#9aa5b1", "#64748b")[i % 5]
-        alarms = [row[name]["false_alarms_per_hour"] for row in curve]
-        ax.plot(alarms, [100 * row[name]["recall"] for row in curve], color=colour, label=f"{name} dB SNR")
+        points = sorted((row[name]["false_alarms_per_hour"], 100 * row[name]["recall"]) for row in curve)
+        alarms, found = np.array(points).T  # of thresholds with as many alarms the best, so that no line turns back
+        ax.plot(alarms, np.maximum.accumulate(found), color=colour, label=f"{name} dB SNR")
         ax.plot(tuned[name]["false_alarms_per_hour"], 100 * tuned[name]["recall"], "o", color=colour)
     ax.set_xscale("symlog", linthresh=1.0)
     ax.set_xlim(left=-0.1)

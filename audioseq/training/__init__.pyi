@@ -1,9 +1,11 @@
 from . import (
     augment as augment,
+    checkpoints as checkpoints,
     fitting as fitting,
     pace as pace,
     reports as reports,
     runs as runs,
+    settings as settings,
     trainees as trainees,
 )
 from .augment import (
@@ -16,10 +18,12 @@ from .augment import (
     SpecAugment as SpecAugment,
     TimeShift as TimeShift,
 )
+from .checkpoints import (
+    Keeper as Keeper,
+    Writer as Writer,
+)
 from .fitting import (
     Fitted as Fitted,
-    Settings as Settings,
-    TrainingError as TrainingError,
     device_scope as device_scope,
     fit as fit,
     steps_of as steps_of,
@@ -44,6 +48,10 @@ from .runs import (
     unfinished as unfinished,
     versions as versions,
     write_skipped as write_skipped,
+)
+from .settings import (
+    Settings as Settings,
+    TrainingError as TrainingError,
 )
 from .trainees import (
     AugmentedClassifier as AugmentedClassifier,

@@ -11,7 +11,8 @@ import keras
 import numpy as np
 from keras import ops
 
-from audioseq.training.fitting import Settings, steps_of
+from audioseq.training.fitting import steps_of
+from audioseq.training.settings import Settings
 from audioseq.training.trainees import Trainee
 
 __all__ = ["epochs_within", "seconds_per_epoch"]

@@ -261,8 +261,10 @@ class TestResume:
 
     def test_needs_the_same_settings_and_network(self, data, tmp_path):
         training.fit(build(data), data.training, data.validation, short(epochs=1), out=tmp_path, verbose=0)
-        with pytest.raises(training.TrainingError, match="epochs was 1, now 3"):
-            training.fit(build(data), data.training, data.validation, short(), out=tmp_path, resume=True)
+        with pytest.raises(training.TrainingError, match="seed was 0, now 1"):
+            training.fit(
+                build(data), data.training, data.validation, short(epochs=1, seed=1), out=tmp_path, resume=True
+            )
         with pytest.raises(training.TrainingError, match="another network"):
             training.fit(
                 build(data, network=models.gru),
@@ -272,6 +274,15 @@ class TestResume:
                 out=tmp_path,
                 resume=True,
             )
+
+    def test_epochs_may_be_more_and_not_fewer(self, data, tmp_path):
+        training.fit(build(data), data.training, data.validation, short(epochs=2), out=tmp_path, verbose=0)
+        more = training.fit(
+            build(data), data.training, data.validation, short(epochs=3), out=tmp_path, resume=True, verbose=0
+        )
+        assert [row["epoch"] for row in more.history] == [0, 1, 2]
+        with pytest.raises(training.TrainingError, match="epochs was 3, now 2"):
+            training.fit(build(data), data.training, data.validation, short(epochs=2), out=tmp_path, resume=True)
 
     def test_refuses_a_damaged_checkpoint(self, data, tmp_path):
         (tmp_path / "checkpoint.npz").write_bytes(b"PK\x03\x04 cut")
