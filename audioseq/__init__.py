@@ -10,9 +10,12 @@ from typing import Any
 
 import lazy_loader
 
+from audioseq.loading.registration import register_with_keras
+
 __version__ = "0.1.0"
 
 _public, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)
+register_with_keras()
 
 # rooms by the names that they had before there were wings
 _FORMER = {

@@ -11,6 +11,7 @@ import heapq
 import json
 import os
 import secrets
+import shutil
 import stat
 from collections.abc import Collection, Iterator
 from contextlib import contextmanager
@@ -22,9 +23,11 @@ __all__ = [
     "FileError",
     "FolderError",
     "Skipped",
+    "atomic_folder",
     "atomic_path",
     "find_files",
     "require_folder",
+    "shipped",
     "write_json",
     "write_text",
 ]
@@ -167,6 +170,20 @@ def atomic_path(path: str | os.PathLike[str]) -> Iterator[Path]:
         raise
 
 
+def shipped(*parts: str) -> Path:
+    """What comes with audioseq, beside the package in a checkout and inside it in a wheel: ``assets``, ``recipes``.
+
+    Raises:
+        FileError: it is in neither.
+    """
+    package = Path(__file__).parent
+    places = [base.joinpath(*parts) for base in (package.parent, package)]
+    found = next((place for place in places if place.exists()), None)
+    if found is None:
+        raise FileError(places[-1], "does not come with this installation of audioseq")
+    return found
+
+
 def _mode_of(target: Path) -> int | None:
     """The mode of a file that is there; None where there is none. Raises OSError for what is no file."""
     try:
@@ -184,6 +201,52 @@ def _is_about(error: OSError, *paths: Path) -> bool:
     """Whether an error names one of the paths, or no file at all, as those of `write` do."""
     name = error.filename
     return name is None or (not isinstance(name, int) and os.fsdecode(name) in [os.fsdecode(path) for path in paths])
+
+
+@contextmanager
+def atomic_folder(path: str | os.PathLike[str]) -> Iterator[Path]:
+    """Give a temporary folder beside `path`; on leaving the block its files are flushed and it is renamed to `path`.
+
+    When the block raises, the temporary folder is removed and `path` stays as it was. A full folder cannot be renamed
+    over another, so the old one is first renamed to ``.NAME-old``. A process that is killed before the next line leaves
+    it there, whole; the next call puts it back.
+    """
+    target = Path(path)
+    aside = target.with_name(f".{target.name}-old")
+    target.parent.mkdir(parents=True, exist_ok=True)
+    if os.path.lexists(aside):
+        if os.path.lexists(target):
+            _remove(aside)
+        else:
+            aside.replace(target)
+    temporary = target.with_name(f".{target.name}-{secrets.token_hex(4)}")
+    temporary.mkdir()
+    try:
+        yield temporary
+        for inner in temporary.rglob("*"):
+            if inner.is_file():
+                with inner.open("rb+") as file:
+                    os.fsync(file.fileno())
+        if os.path.lexists(target):
+            target.replace(aside)
+        try:
+            temporary.replace(target)
+        except BaseException:
+            if os.path.lexists(aside):
+                aside.replace(target)
+            raise
+    except BaseException:
+        shutil.rmtree(temporary, ignore_errors=True)
+        raise
+    if os.path.lexists(aside):
+        _remove(aside)
+
+
+def _remove(path: Path) -> None:
+    if path.is_dir() and not path.is_symlink():
+        shutil.rmtree(path)
+    else:
+        path.unlink()
 
 
 def write_text(path: str | os.PathLike[str], text: str) -> None:

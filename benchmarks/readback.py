@@ -164,9 +164,9 @@ def faults(request: Request, own: Plan, piece: pretty_midi.PrettyMIDI, path: Pat
     step = _step(own, piece)
     wrong = [
         *_as_asked(request, own, piece, step),
-        *_read_by_pretty_midi(piece, path),
-        *_read_by_mido(piece, path),
-        *_read_by_symusic(piece, path),
+        *read_by_pretty_midi(piece, path),
+        *read_by_mido(piece, path),
+        *read_by_symusic(piece, path),
     ]
     if request.prompt is not None:
         begin = as_pretty_midi(own.score(own.job.prompt))
@@ -269,7 +269,7 @@ def _tick(piece: pretty_midi.PrettyMIDI) -> float:
     return max(scale for _, scale in piece._tick_scales) + 1e-6
 
 
-def _read_by_pretty_midi(piece: pretty_midi.PrettyMIDI, path: Path) -> list[str]:
+def read_by_pretty_midi(piece: pretty_midi.PrettyMIDI, path: Path) -> list[str]:
     read = pretty_midi.PrettyMIDI(str(path))
     wrong = _same("pretty_midi", _rows(piece), _rows(read), _tick(piece))
     tempos = _tempos(piece), _tempos(read)
@@ -295,7 +295,7 @@ def _clock(tempos: list[tuple[int, float]], resolution: int) -> Any:
     return seconds
 
 
-def _read_by_mido(piece: pretty_midi.PrettyMIDI, path: Path) -> list[str]:
+def read_by_mido(piece: pretty_midi.PrettyMIDI, path: Path) -> list[str]:
     file = mido.MidiFile(str(path))
     tempos, raw, hanging = [], [], 0
     for track in file.tracks:
@@ -323,7 +323,7 @@ def _read_by_mido(piece: pretty_midi.PrettyMIDI, path: Path) -> list[str]:
     return ["a hanging note"] * (hanging > 0) + _same("mido", _rows(piece), rows, _tick(piece))
 
 
-def _read_by_symusic(piece: pretty_midi.PrettyMIDI, path: Path) -> list[str]:
+def read_by_symusic(piece: pretty_midi.PrettyMIDI, path: Path) -> list[str]:
     read = symusic.Score(str(path))
     seconds = _clock([(t.time, 6e7 / t.qpm) for t in read.tempos], read.ticks_per_quarter)
     rows = [

@@ -1,7 +1,7 @@
 """What recurrent networks remember: three of them on one page, or your own model on your own file.
 
     python recipes/memory.py                                                 who remembers, who forgets, and why
-    python recipes/memory.py --model RUN/model.keras FILE --out DIR          a heat map under the spectrogram of FILE
+    python recipes/memory.py --model RUN/model.keras FILE --out DIR          a heat map of FILE, a recording or a piece
 
 Without --model it trains SimpleRNN, LSTM and GRU of equal size on sequences of growing length and on the bundled
 words, and draws `memory.png` with every curve of it in `memory.csv`. Read `page` from top to bottom: tasks, words,
@@ -29,6 +29,7 @@ ASSETS = Path(__file__).parents[1] / "assets" / "commands"
 OUT = "runs/memory"
 KINDS = ("SimpleRNN", "LSTM", "GRU")
 PNG, CSV = "memory.png", "memory.csv"
+TOKENS = 32  # of a piece, shown from its beginning
 
 
 # ------------------------------------------------------------------------------------------------- config
@@ -47,7 +48,7 @@ class Config:
     clip_norm: float = 1.0
     steps: int = 1500  # of training, at most: it ends once the task is solved
     adding: tuple[int, ...] = (5, 10, 30, 60, 100)  # steps of a sequence
-    copy: tuple[int, ...] = (5, 10, 20, 40)  # blank steps between what is shown and what is asked for
+    copy: tuple[int, ...] = (5, 10, 20, 40)  # blank steps between what is shown and what is to be recalled
     word_steps: int = 1500
     word_parameters: int = 10000
     explosion: int = 120  # steps of SGD
@@ -144,11 +145,9 @@ def learn_task(task: Task, kind: str, config: Config) -> dict[str, float]:
 
     losses, _ = train(model, optimizer, numbered, task.loss, config.steps, solved=2e-3)
     x, y = task.batch(1000, tf.constant([seed + 500, 0]))
-    said = tf.function(model)(x)
-    return {
-        "accuracy": float(np.mean(task.right(y, said))), "loss": float(task.loss(y, said)), "steps": len(losses),
-        "units": model.layers[1].units,
-    }  # fmt: skip
+    predicted = tf.function(model)(x)
+    accuracy, loss = float(np.mean(task.right(y, predicted))), float(task.loss(y, predicted))
+    return {"accuracy": accuracy, "loss": loss, "steps": len(losses), "units": model.layers[1].units}
 
 
 # --------------------------------------------------------------------------------------------------- page
@@ -175,7 +174,7 @@ def page(config: Config, out: Path, *, overwrite: bool) -> int:
     def learn(job: tuple[Any, str, int]) -> None:
         task, kind, n = job
         found[task.__name__, kind, n] = learned = learn_task(task(n), kind, config)
-        steps.say(f"{task.__name__} {n}: {kind} {learned['accuracy']:.0%}")
+        steps.report(f"{task.__name__} {n}: {kind} {learned['accuracy']:.0%}")
 
     with ThreadPoolExecutor(2) as pool:
         list(pool.map(learn, jobs))
@@ -195,14 +194,14 @@ def page(config: Config, out: Path, *, overwrite: bool) -> int:
         for name, flow in (("flow before training", before), ("flow after training", after)):
             curves[name][kind] = (np.arange(len(flow.norms)), flow.norms)
         classifiers[kind].save(out / f"{kind}.keras")
-        steps.say(f"words: {kind} {accuracy[1][-1]:.0f} %")
+        steps.report(f"words: {kind} {accuracy[1][-1]:.0f} %")
 
     # gradients: that explode, with and without clipping; before training, by how the weights begin
     for name, limit in (("no limit", None), (f"clipped at {config.clip_norm:g}", config.clip_norm)):
         losses, norms = explode(limit, config)
         curves.setdefault("explosion: loss", {})[name] = (np.arange(len(losses)), np.array(losses))
         curves.setdefault("explosion: gradient norm", {})[name] = (np.arange(len(norms)), np.array(norms))
-    steps.say("gradients that explode")
+    steps.report("gradients that explode")
     curves["recurrent weights"] = {
         name: first_flow("SimpleRNN", adding_problem(100), config, recurrent_initializer=name)
         for name in ("orthogonal", "glorot_uniform", "random_normal")
@@ -211,11 +210,11 @@ def page(config: Config, out: Path, *, overwrite: bool) -> int:
         f"forget bias {int(one)}": first_flow("LSTM", adding_problem(100), config, unit_forget_bias=one)
         for one in (True, False)
     }
-    steps.say("first weights")
+    steps.report("first weights")
     shares = {}
     for kind in config.kinds:
         shares[kind] = memory_share(classifiers[kind], words.example)
-        steps.say(f"memory share: {kind}")
+        steps.report(f"memory share: {kind}")
     for kind, share in shares.items():
         last = share.share[-1]
         curves.setdefault("share of the last state", {})[kind] = (np.arange(len(last)), last)
@@ -244,12 +243,12 @@ def page(config: Config, out: Path, *, overwrite: bool) -> int:
 
 
 class Progress:
-    """A line that says what was done last, how much of all, and since when."""
+    """A line with what was done last, how much of all, and since when."""
 
     def __init__(self, n: int, began: float) -> None:
         self.n, self.began, self.done, self.live = n, began, 0, sys.stdout.isatty()
 
-    def say(self, what: str) -> None:
+    def report(self, what: str) -> None:
         self.done += 1
         line = f"[{self.done}/{self.n}, {time.perf_counter() - self.began:.0f} s] {what}"
         print(f"\r{line:78}" if self.live else line, end="" if self.live else "\n", flush=True)
@@ -319,13 +318,13 @@ def learn_words(kind: str, words: Words, config: Config) -> tuple[Any, Any, tupl
     optimizer = keras.optimizers.Adam(
         keras.optimizers.schedules.CosineDecay(config.rate(kind), config.word_steps), global_clipnorm=config.clip_norm
     )
-    heard = tf.function(classifier.network)
+    logits = tf.function(classifier.network)
     at: list[int] = []
     accuracy: list[float] = []
 
     def watch(step: int) -> None:
         at.append(step)
-        accuracy.append(100 * float(np.mean(np.argmax(heard(words.validation[0]), 1) == words.validation[1])))
+        accuracy.append(100 * float(np.mean(np.argmax(logits(words.validation[0]), 1) == words.validation[1])))
 
     train(classifier.network, optimizer, batch, loss, config.word_steps, watch=watch)
     return classifier, before, (at, accuracy)
@@ -387,31 +386,48 @@ def show(args: argparse.Namespace) -> int:
     from audioseq.training.runs import RunError
 
     out = Path(args.out)
-    if Path(args.file).suffix.lower() in (".mid", ".midi"):
-        raise RunError(f"{args.file}: MIDI files are not read yet; give a recording")
     left = [name for name in ("memory_share.png", "gradient_flow.png") if (out / name).exists()]
     if left and not args.overwrite:
         raise RunError(f"{out}: holds {left[0]} already. Replace it by --overwrite")
     cli.load_tensorflow()
-    from audioseq import SequenceClassifier, gradient_flow, load_model, memory_share
+    import numpy as np
 
-    model = load_model(args.model, SequenceClassifier)
-    share = memory_share(model, args.file, args.layer, args.of)
-    flow = gradient_flow(model, args.file, args.layer)
-    said = model.classify(args.file)
-    title = f"{Path(args.file).name}: “{said.label}” ({said.score:.0%})"
+    from audioseq import SequenceClassifier, gradient_flow, load_model, memory_share
+    from audioseq.data.encoded import encode_file
+    from audioseq.tokens.base import BOS
+
+    model = load_model(args.model)
+    x: Any = args.file
+    if not isinstance(model, SequenceClassifier):  # a heat map's time grows with the square of the tokens, and more
+        x = np.concatenate([[BOS], encode_file(args.file, model.tokenizer)])[:TOKENS]
+    share = memory_share(model, x, args.layer, args.of)
+    flow = gradient_flow(model, x, args.layer)
+    if isinstance(model, SequenceClassifier):
+        found = model.classify(args.file)
+        answer, chance = found.label, found.score
+    else:
+        logits = np.asarray(model(x[None])[0, -1])
+        chances = np.exp(logits - np.logaddexp.reduce(logits))
+        answer, chance = f"next {model.tokenizer.vocabulary[chances.argmax()]}", chances.max()
+    title = f"{Path(args.file).name}: “{answer}” ({chance:.0%})"
     share.plot(out / "memory_share.png", title)
     flow.plot(out / "gradient_flow.png", title)
-    print(f"{args.file}: {said.label} {said.score:.1%}")
+    print(f"{args.file}: {answer} {chance:.1%}" + ("" if x is args.file else f", after {len(x)} tokens"))
     for name, layer in flow.layers.items():
-        reach = (
-            f"under a tenth after {layer.horizon_seconds:.2f} s" if layer.horizon else "a tenth or more at every lag"
-        )
+        reach = "a tenth or more at every lag"
+        if layer.horizon:
+            reach = f"under a tenth after {moment(layer.horizon, layer.seconds_per_step)}"
         print(f"  {name} ({layer.kind}): gradient {reach}")
-    strongest = share.share[-1].argmax() * (share.seconds_per_step or 1)
-    print(f"  the {share.of} at the end owes most to {strongest:.2f} s; rows complete within {share.completeness:.2%}")
+    strongest = int(share.share[-1].argmax())
+    when = f"token {strongest}" if share.seconds_per_step is None else moment(strongest, share.seconds_per_step)
+    print(f"  the {share.of} at the end owes most to {when}; rows complete within {share.completeness:.2%}")
     print(f"{out / 'memory_share.png'} and {out / 'gradient_flow.png'} show it")
     return cli.DONE
+
+
+def moment(steps: int, seconds_per_step: float | None) -> str:
+    """``0.65 s`` of a sound, ``13 tokens`` of a piece."""
+    return f"{steps} tokens" if seconds_per_step is None else f"{steps * seconds_per_step:.2f} s"
 
 
 def command(args: argparse.Namespace) -> int:
@@ -423,7 +439,7 @@ def command(args: argparse.Namespace) -> int:
 
 def parser() -> argparse.ArgumentParser:
     top = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    top.add_argument("file", nargs="?", metavar="FILE", help="a recording, for --model")
+    top.add_argument("file", nargs="?", metavar="FILE", help="a recording or MIDI file, for --model")
     top.add_argument("--model", metavar="MODEL", help="a model.keras with recurrent layers")
     top.add_argument("--out", metavar="DIR", help=f"folder for the pictures; of the page by default {OUT}")
     top.add_argument("--layer", metavar="NAME", help="one recurrent layer; default: all, and of the share the last")

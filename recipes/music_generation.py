@@ -60,7 +60,6 @@ def train(config: Config, out: Path, *, resume: bool, overwrite: bool, pieces: i
 
     from audioseq import SequenceGenerator, files, models, plots, training
     from audioseq.data import tunes
-    from audioseq.files import Skipped
     from audioseq.music import evaluation as music_evaluation
     from audioseq.training import runs, trainees
 
@@ -103,7 +102,7 @@ def train(config: Config, out: Path, *, resume: bool, overwrite: bool, pieces: i
     )
     training.steps_of(trained, data.training, how)  # what cannot be trained must not cost an earlier run
     runs.open_run(out, settings, resume=resume, overwrite=overwrite)
-    runs.write_skipped(out / "skipped.jsonl", [Skipped(line.name, line.skipped or "") for line in data.skipped])
+    runs.write_skipped(out / "skipped.jsonl", data.skipped)
     begun = resume and (out / runs.CHECKPOINT).is_file()  # else it was killed in its first epoch
     verbose = 1 if sys.stdout.isatty() else 2
     fitted = training.fit(trained, data.training, data.validation, how, out=out, resume=begun, verbose=verbose)
@@ -148,7 +147,7 @@ def train(config: Config, out: Path, *, resume: bool, overwrite: bool, pieces: i
 
     if pieces:
         print()
-        write(generator, out, pieces, seed=config.seed)
+        write(out, generator, pieces, seed=config.seed)
     print(f"\n{out} holds the model, its card, figures and plots. Next:\n")
     model = shlex.quote(str(out / "model.keras"))
     print(f"  python recipes/music_generation.py generate --model {model} --out more --key 'A minor'\n")
@@ -156,13 +155,14 @@ def train(config: Config, out: Path, *, resume: bool, overwrite: bool, pieces: i
 
 
 def report(data: Any) -> None:
-    """Say aloud what happened to the data."""
+    """Print what happened to the data."""
     if data.skipped:
         first = data.skipped[0]
         count = f"{len(data.skipped)} file{'s' * (len(data.skipped) > 1)}"
-        print(f"skipped {count}, listed in skipped.jsonl; the first: {first.name}: {first.skipped}")
+        print(f"skipped {count}, listed in skipped.jsonl; the first: {first.path}: {first.reason}")
     for left, right in data.duplicates[:3]:
-        print(f"left {left} out of training: it has the same notes as {right}")
+        side = "test" if right in data.testing.names else "validation"
+        print(f"left out {left}: it has the same notes as {right} of the {side} pieces")
     if len(data.duplicates) > 3:
         print(f"... and {len(data.duplicates) - 3} more such pairs")
 
@@ -176,19 +176,19 @@ def again(out: Path, config: Config) -> str:
     return f"Go on with:\n\n  python recipes/music_generation.py {shlex.join(words)} --resume\n"
 
 
-def write(model: Any, out: Path, count: int, *, seed: int, prompt: Any = None, **asked: Any) -> None:
-    """Write pieces as .mid, .wav and .png."""
+def write(out: Path, model: Any, count: int, *, seed: int | None, prompt: Any = None, **options: Any) -> None:
+    """Write pieces as .mid, .wav and .png, and print the seed of each."""
     from audioseq import plots, save_midi
     from audioseq.music import synthesis
 
-    for i, piece in enumerate(model.generate_batch(count, prompt, seed=seed, **asked)):
+    for i, piece in enumerate(model.generate_batch(count, prompt, seed=seed, **options)):
         path = out / f"piece-{i + 1}.mid"
         save_midi(path, piece)
         synthesis.save_wav(path.with_suffix(".wav"), piece)
         begun = None if prompt is None else end_of_prompt(model, prompt, piece)
-        plots.notes(path.with_suffix(".png"), piece, f"{path.stem}, seed {seed + i}", prompt_end=begun)
+        plots.notes(path.with_suffix(".png"), piece, f"{path.stem}, seed {piece.seed}", prompt_end=begun)
         notes = sum(len(instrument.notes) for instrument in piece.instruments)
-        print(f"{path}: {notes} notes in {piece.get_end_time():.1f} s; beside it .wav and .png")
+        print(f"{path}: {notes} notes in {piece.get_end_time():.1f} s, seed {piece.seed}; beside it .wav and .png")
 
 
 def end_of_prompt(model: Any, prompt: Any, piece: Any) -> float:
@@ -206,7 +206,7 @@ def demo_command(args: argparse.Namespace) -> int:
     from audioseq.data.chorales import write_chorales
 
     found = write_chorales(CHORALES)
-    print(f"{len(found)} chorales by Johann Sebastian Bach, out of the package music21, are in {CHORALES}\n")
+    print(f"{len(found)} chorales by Johann Sebastian Bach are in {CHORALES}\n")
     # few pieces and few steps: a smaller network, and each piece in its own key
     config = Config(data=CHORALES, units=(256,), embedding=64, dropout=0.1, epochs=8, batch_size=8, transpose=(0, 0))
     return train(config, Path(DEMO_RUN), resume=False, overwrite=True, pieces=4)
@@ -242,7 +242,7 @@ def generate_command(args: argparse.Namespace) -> int:
     )
     prompt = load_midi(args.prompt, sustain="fold") if args.prompt else None
     model = load_model(args.model, SequenceGenerator)
-    write(model, out, args.count, seed=args.seed, prompt=prompt, options=options)
+    write(out, model, args.count, seed=args.seed, prompt=prompt, options=options)
     return cli.DONE
 
 
@@ -253,7 +253,7 @@ def evaluate_command(args: argparse.Namespace) -> int:
     from audioseq.music import evaluation as music_evaluation
 
     model = load_model(args.model, SequenceGenerator)
-    held_out, report = tunes.whole_folder(args.data, model.tokenizer)
+    held_out, skipped = tunes.whole_folder(args.data, model.tokenizer)
     training = training_pieces(model, Path(args.model).with_name("run.json"))
     judged = music_evaluation.evaluate_music(model, held_out, training, generated=args.generated)
     print(f"{args.data}: {judged}")
@@ -264,9 +264,8 @@ def evaluate_command(args: argparse.Namespace) -> int:
         )
     if args.json:
         files.write_json(args.json, judged.to_dict())
-    skipped = [line for line in report if line.skipped is not None]
-    for line in skipped:
-        print(f"error: {line.name}: {line.skipped}", file=sys.stderr)
+    for bad in skipped:
+        print(f"error: {bad.path}: {bad.reason}", file=sys.stderr)
     return cli.FAILED if skipped else cli.DONE
 
 
@@ -366,7 +365,7 @@ def parser() -> argparse.ArgumentParser:
     compose.add_argument("--polyphony", type=cli.positive_int, default=32, metavar="N", help="notes together")
     compose.add_argument("--tempo", type=float, metavar="BPM", help="quarter notes a minute")
     compose.add_argument("--meter", type=meter, metavar="N/N")
-    compose.add_argument("--seed", type=cli.seed, default=0, metavar="N")
+    compose.add_argument("--seed", type=cli.seed, metavar="N", help="writes the same pieces again; default: new ones")
     compose.add_argument("--overwrite", action="store_true", help="replace pieces in DIR")
     compose.set_defaults(command=generate_command)
 

@@ -2,14 +2,10 @@
 
     python recipes/speech_commands.py                                       trains on the bundled words
     python recipes/speech_commands.py train --data DIR --out RUN            trains on yours: each folder is a word
-    python recipes/speech_commands.py evaluate --model RUN/model.keras --data DIR
-    python recipes/speech_commands.py classify --model RUN/model.keras FILE [FILE ...]
-    python recipes/speech_commands.py listen --model RUN/model.keras [--file FILE | microphone]
-    python recipes/speech_commands.py export --model RUN/model.keras --format litert --out DIR
-    python recipes/speech_commands.py download --out DIR                    Google Speech Commands, 2.4 GB
 
 Read `train` from top to bottom: data, model, fit, evaluate, save. Without arguments everything takes about two
-minutes on two cores; on Google's words (500 recordings of each of 12) half an hour.
+minutes on two cores; on Google's words (500 recordings of each of 12) half an hour. Then `audioseq classify`,
+`listen`, `evaluate` and `export` work with RUN/model.keras, and `audioseq download` fetches Google's words.
 """
 
 from __future__ import annotations
@@ -24,8 +20,9 @@ from pathlib import Path
 from typing import Any
 
 from audioseq import cli
+from audioseq.cli.evaluate import print_evaluation
+from audioseq.files import shipped
 
-ASSETS = Path(__file__).parents[1] / "assets" / "commands"
 DEMO_RUN = "runs/demo"
 # peak learning rates, by validation: at 2e-3 `attention_rnn` had 96.2 % instead of 97.6 and `rnn` learnt nothing, at
 # 1e-3 `feed_forward` had 63.0 instead of 66.4; other rates were not tried for `lstm` and `gru`
@@ -132,11 +129,11 @@ def train(config: Config, out: Path, *, resume: bool, overwrite: bool, strict: b
         return cli.INTERRUPTED
 
     # evaluate: validation chose the epoch; where the folder has a test split, it reports once
-    labels, scores = check.labels, classifier.scores(check.float_samples(slice(None)))
+    labels, scores = check.labels, trainees.clip_scores(classifier, check)
     result = evaluate_predictions(labels, scores, words.class_names, check.names)
     figures: dict[str, Any] = {"validation": result.to_dict()}
     if len(words.testing) and not fitted.interrupted:
-        scores = classifier.scores(words.testing.float_samples(slice(None)))
+        scores = trainees.clip_scores(classifier, words.testing)
         test = evaluate_predictions(words.testing.labels, scores, words.class_names, words.testing.names)
         figures["test"] = test.to_dict()
 
@@ -157,8 +154,9 @@ def train(config: Config, out: Path, *, resume: bool, overwrite: bool, strict: b
     }
     if "test" in figures:
         low, high = test.interval
-        facts["test"] = f"{test.accuracy:.1%} ({low:.1%} to {high:.1%}) of {test.n} clips of yet other speakers"
-    synthetic = Path(config.data).resolve() == ASSETS.resolve()
+        others = " of yet other speakers" if words.speakers else ""
+        facts["test"] = f"{test.accuracy:.1%} ({low:.1%} to {high:.1%}) of {test.n} clips{others}"
+    synthetic = Path(config.data).resolve() == shipped("assets", "commands").resolve()
     limits = limits_of(words, synthetic)
     about = "A recogniser of single spoken words, made by `recipes/speech_commands.py`."
     files.write_text(out / "MODEL_CARD.md", runs.model_card("Spoken commands", about, facts, result, limits))
@@ -178,9 +176,9 @@ def train(config: Config, out: Path, *, resume: bool, overwrite: bool, strict: b
             "versions": runs.versions(),
         },
     )
-    show(result, "validation")
+    print_evaluation(result, "validation")
     if "test" in figures:
-        show(test, "test")
+        print_evaluation(test, "test")
     if fitted.interrupted:
         print(f"\ninterrupted after epoch {len(fitted.history)}; what was learnt is in {out}. {again(out, config)}")
         return cli.INTERRUPTED
@@ -188,8 +186,7 @@ def train(config: Config, out: Path, *, resume: bool, overwrite: bool, strict: b
         print("\nThese voices are synthetic: the model is a demonstration, and will not understand people well.")
     sample = Path(config.data) / check.names[int((labels == 0).argmax())]
     print(f"\n{out} holds the model, its card, figures and plots. Next:\n")
-    command = shlex.join(["classify", "--model", str(out / "model.keras"), str(sample)])
-    print(f"  python recipes/speech_commands.py {command}\n")
+    print(f"  audioseq classify --model {cli.quoted(out / 'model.keras')} {cli.quoted(sample)}\n")
     return cli.DONE
 
 
@@ -210,19 +207,13 @@ def limits_of(words: Any, synthetic: bool) -> list[str]:
     limits = [f"It knows clips of {words.duration:g} s with one word in the middle, not running speech."]
     if synthetic:
         limits.insert(0, "**A demonstration**: trained on synthetic voices; it will not understand people well.")
+    if words.speakers is None:
+        limits.append("Its figures may be of voices that it was trained on: the split does not keep speakers apart.")
     if "_unknown_" not in words.class_names:
         limits.append("It has no class for other words: whatever it hears, it names one of its own.")
     if "_silence_" not in words.class_names:
         limits.append("It has no class for silence.")
     return limits
-
-
-def show(result: Any, name: str) -> None:
-    """Print the accuracy and what it did worst."""
-    low, high = result.interval
-    print(f"\n{name}: {result.accuracy:.1%} of {result.n} clips (95 % interval {low:.1%} to {high:.1%})")
-    for wrong in result.misheard[:3]:
-        print(f"  misheard {wrong.name}: said {wrong.truth}, heard {wrong.heard} ({wrong.score:.0%} sure)")
 
 
 def again(out: Path, config: Config) -> str:
@@ -236,13 +227,19 @@ def again(out: Path, config: Config) -> str:
     return f"Go on with:\n\n  python recipes/speech_commands.py {shlex.join(words)}\n"
 
 
-# ----------------------------------------------------------------------------------- the other commands
+# ----------------------------------------------------------------------------------------- command line
 
 
 def demo_command(args: argparse.Namespace) -> int:
     print("Training on the bundled words, spoken by 41 synthetic voices.\n")
     # few clips and few steps: what makes a long training hold elsewhere would only keep this one from its end
-    config = Config(data=os.path.relpath(ASSETS), unknown=("bed", "cat", "happy"), epochs=40, batch_size=16, colour=0.0)
+    config = Config(
+        data=os.path.relpath(shipped("assets", "commands")),
+        unknown=("bed", "cat", "happy"),
+        epochs=40,
+        batch_size=16,
+        colour=0.0,
+    )
     return train(config, Path(DEMO_RUN), resume=False, overwrite=True, strict=False, watched=False)
 
 
@@ -259,168 +256,6 @@ def train_command(args: argparse.Namespace) -> int:
         test_speakers=tuple(args.test_speakers),
     )
     return train(config, Path(args.out), resume=args.resume, overwrite=args.overwrite, strict=args.strict)
-
-
-def evaluate_command(args: argparse.Namespace) -> int:
-    cli.load_tensorflow()
-    from audioseq import SequenceClassifier, evaluate_folder, load_model
-    from audioseq.files import write_json
-
-    result = evaluate_folder(load_model(args.model, SequenceClassifier), args.data)
-    show(result, args.data)
-    print("\n  class            recall  precision  clips")
-    for name, row in result.per_class.items():
-        recall, precision = (f"{row[k]:.1%}" if row[k] is not None else "-" for k in ("recall", "precision"))
-        print(f"  {name:15}{recall:>8}{precision:>11}{row['n']:>7}")
-    if args.json:
-        write_json(args.json, result.to_dict())
-    for bad in result.skipped:
-        print(f"error: {bad.path}: {bad.reason}", file=sys.stderr)
-    return cli.FAILED if result.skipped else cli.DONE
-
-
-def classify_command(args: argparse.Namespace) -> int:
-    cli.load_tensorflow()
-    from audioseq import AudioError, SequenceClassifier, load_model
-
-    model, failed = load_model(args.model, SequenceClassifier), False
-    for file in args.files:
-        try:
-            said = model.classify(file)
-        except AudioError as error:
-            print(f"error: {error}", file=sys.stderr)
-            failed = True
-            continue
-        others = ", ".join(f"{name} {score:.1%}" for name, score in list(said.scores.items())[1:3])
-        print(f"{file}: {said.label} {said.score:.1%}  ({others})")
-    return cli.FAILED if failed else cli.DONE
-
-
-def listen_command(args: argparse.Namespace) -> int:
-    cli.load_tensorflow()
-    from audioseq import Detector, SequenceClassifier, audio, load_model
-    from audioseq.audio.microphone import microphone
-
-    model = load_model(args.model, SequenceClassifier)
-    threshold = read_thresholds(args.thresholds) if args.thresholds else args.threshold
-    detector = Detector(model, threshold=threshold, refractory=args.refractory)
-    if not detector.stream.causal:
-        print(f"{detector.stream.why}: the whole network runs over the last second each time", file=sys.stderr)
-
-    def tell(events: Any) -> None:
-        for event in events:
-            if args.json:
-                print(json.dumps(dataclasses.asdict(event)), flush=True)
-            else:
-                print(f"{event.start:9.2f} {event.end:9.2f}  {event.label:12} {event.score:.0%}", flush=True)
-
-    if args.file is not None:
-        for block in audio.stream(args.file, sr=model.sr, block=1.0):
-            tell(detector.push(block))
-        tell(detector.finish())
-        return cli.DONE
-    print("listening; Ctrl-C ends", file=sys.stderr)
-    with Bars(detector, shown=sys.stdout.isatty() and not args.json) as bars:
-        for block in microphone(model.sr, block=0.1, device=args.device):
-            tell(detector.push(block))
-            bars.show()
-    return cli.DONE
-
-
-def read_thresholds(path: str) -> dict[str, float]:
-    """What `benchmarks/streams.py --json` wrote."""
-    from audioseq.files import FileError
-
-    try:
-        found = json.loads(Path(path).read_text(encoding="utf-8"))["thresholds"]
-        return {name: float(value) for name, value in found.items()}
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
-        raise FileError(path, 'holds no {"thresholds": {"word": probability}}') from error
-
-
-class Bars:
-    """A live line with a bar for each word's averaged score."""
-
-    def __init__(self, detector: Any, *, shown: bool) -> None:
-        from rich.live import Live
-
-        self.detector, self.live = detector, Live(transient=True) if shown else None
-
-    def __enter__(self) -> Bars:
-        if self.live:
-            self.live.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        if self.live:
-            self.live.stop()
-
-    def show(self) -> None:
-        if self.live:
-            average = self.detector.average
-            self.live.update("  ".join(f"{name} {' ▁▂▃▄▅▆▇█'[round(8 * average[name])]}" for name in average))
-
-
-def export_command(args: argparse.Namespace) -> int:
-    cli.load_tensorflow()
-    from audioseq import SequenceClassifier, export, load_model
-
-    model = load_model(args.model, SequenceClassifier)
-    clips, labels = checked_clips(model, Path(args.model), args.data, args.unknown)
-    if args.int8 and clips is None:
-        print("error: --int8 compares labels on recordings: give their folder as --data DIR", file=sys.stderr)
-        return cli.USAGE
-    report = export(
-        model, args.out, format=args.format, int8=args.int8, streaming=args.streaming, clips=clips, labels=labels
-    )
-    what = f"{report.block / report.sr * 1e3:g} ms of a stream" if report.block else "a clip"
-    worst = max(report.parity.values())
-    print(
-        f"{report.file}: {report.size / 1e3:,.0f} kB, from {report.sr} Hz samples to {len(report.class_names)} scores"
-    )
-    print(f"  against the Keras model  {worst:.1e} at most, {report.agreement:.1%} of {report.n} labels the same")
-    if report.accuracy:
-        print(f"  accuracy                 {report.accuracy[0]:.1%} in Keras, {report.accuracy[1]:.1%} in the file")
-    times = report.milliseconds
-    print(f"  {what:24} {times['median']:.2f} ms (median), {times['p99']:.2f} ms (p99), one core")
-    print(f"  memory                   {report.memory_mb:.0f} MB over the runtime's own")
-    print(f"{Path(args.out) / 'report.json'} has the rest.")
-    return cli.DONE
-
-
-def checked_clips(model: Any, path: Path, data: str | None, unknown: list[str]) -> tuple[Any, Any]:
-    """Validation clips and labels to compare an export on: of `data`, else of the run that the model lies in."""
-    from audioseq.data.words import word_folder
-
-    run = path.with_name("run.json")
-    if data is None and run.is_file():
-        about = json.loads(run.read_text(encoding="utf-8"))
-        data, unknown = about["data"], about["settings"]["unknown"]
-        if not Path(data).is_dir():
-            data = None
-    if data is None:
-        print("no recordings to compare on (--data DIR): made sounds alone", file=sys.stderr)
-        return None, None
-    check = word_folder(data, duration=model.duration, unknown=unknown).validation
-    if check.class_names != model.class_names or check.sr != model.sr:
-        raise SystemExit(f"error: {data} has the classes {' '.join(check.class_names)}, which are not the model's")
-    return check.float_samples(slice(None)), check.labels
-
-
-def download_command(args: argparse.Namespace) -> int:
-    from audioseq.data.download import SPEECH_COMMANDS, download
-
-    def progress(have: int, whole: int) -> None:
-        print(f"\r{have / 1e6:,.0f} of {whole / 1e6:,.0f} MB", end="", flush=True)
-
-    print(f"{SPEECH_COMMANDS.name}, {SPEECH_COMMANDS.licence}, {SPEECH_COMMANDS.bytes / 1e9:.1f} GB")
-    download(SPEECH_COMMANDS, args.out, progress=progress)
-    print(f"\n{args.out} is complete. Next:\n")
-    print(
-        f"  python recipes/speech_commands.py train --data {shlex.quote(args.out)} --out runs/speech --unknown "
-        "bed bird cat dog happy house marvin sheila tree wow\n"
-    )
-    return cli.DONE
 
 
 def parser() -> argparse.ArgumentParser:
@@ -448,42 +283,6 @@ def parser() -> argparse.ArgumentParser:
     learn.add_argument("--strict", action="store_true", help="a file that cannot be read is an error")
     learn.set_defaults(command=train_command)
 
-    judge = commands.add_parser("evaluate", help="score every recording of a folder of words")
-    judge.add_argument("--model", required=True, metavar="FILE")
-    judge.add_argument("--data", required=True, metavar="DIR")
-    judge.add_argument("--json", metavar="FILE", help="write the figures there")
-    judge.set_defaults(command=evaluate_command)
-
-    hear = commands.add_parser("classify", help="say which word each file is")
-    hear.add_argument("--model", required=True, metavar="FILE")
-    hear.add_argument("files", nargs="+", metavar="FILE")
-    hear.set_defaults(command=classify_command)
-
-    listen = commands.add_parser("listen", help="say which words are in a long recording or at the microphone")
-    listen.add_argument("--model", required=True, metavar="FILE")
-    source = listen.add_mutually_exclusive_group()
-    source.add_argument("--file", metavar="FILE", help="a recording of any length")
-    source.add_argument("source", nargs="?", choices=["microphone"], help="without --file")
-    listen.add_argument("--threshold", type=float, default=0.5, metavar="P", help="least averaged probability")
-    listen.add_argument("--thresholds", metavar="FILE", help="of each word, as benchmarks/streams.py --json writes")
-    listen.add_argument("--refractory", type=float, default=0.5, metavar="SECONDS")
-    listen.add_argument("--device", metavar="NAME", help="microphone, as `python -m sounddevice` lists them")
-    listen.add_argument("--json", action="store_true", help="one JSON object a word")
-    listen.set_defaults(command=listen_command)
-
-    send = commands.add_parser("export", help="write SavedModel, LiteRT or ONNX, if it gives the same numbers")
-    send.add_argument("--model", required=True, metavar="FILE")
-    send.add_argument("--format", required=True, choices=["savedmodel", "litert", "onnx"])
-    send.add_argument("--int8", action="store_true", help="the network's weights in 8 bits (litert)")
-    send.add_argument("--streaming", action="store_true", help="the step of a stream instead of whole clips")
-    send.add_argument("--data", metavar="DIR", help="recordings to compare on; else those of the model's run")
-    send.add_argument("--unknown", nargs="+", default=[], metavar="WORD", help="as in training, with --data")
-    send.add_argument("--out", required=True, metavar="DIR")
-    send.set_defaults(command=export_command)
-
-    fetch = commands.add_parser("download", help="Google Speech Commands v0.02: resumable, SHA-256 checked")
-    fetch.add_argument("--out", required=True, metavar="DIR")
-    fetch.set_defaults(command=download_command)
     return top
 
 

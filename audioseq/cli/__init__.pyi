@@ -1,14 +1,35 @@
-from . import common as common
+from . import (
+    classify as classify,
+    common as common,
+    download as download,
+    evaluate as evaluate,
+    export as export,
+    generate as generate,
+    info as info,
+    listen as listen,
+    main as main,
+    memory as memory,
+    recipe as recipe,
+)
 from .common import (
     DONE as DONE,
     FAILED as FAILED,
     INTERRUPTED as INTERRUPTED,
     USAGE as USAGE,
+    add_command as add_command,
+    add_model as add_model,
     add_run as add_run,
+    check_out_file as check_out_file,
+    load as load,
     load_tensorflow as load_tensorflow,
     not_negative as not_negative,
     positive as positive,
     positive_int as positive_int,
+    quoted as quoted,
     run as run,
     seed as seed,
+    settings_of as settings_of,
+)
+from .main import (
+    parser as parser,
 )

@@ -8,24 +8,36 @@ from __future__ import annotations
 
 import argparse
 import importlib
+import json
 import math
 import os
+import shlex
 import sys
 import warnings
 from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+from audioseq.files import FileError, shipped
 
 __all__ = [
     "DONE",
     "FAILED",
     "INTERRUPTED",
     "USAGE",
+    "add_command",
+    "add_model",
     "add_run",
+    "check_out_file",
+    "load",
     "load_tensorflow",
     "not_negative",
     "positive",
     "positive_int",
+    "quoted",
     "run",
     "seed",
+    "settings_of",
 ]
 
 DONE, FAILED, USAGE, INTERRUPTED = 0, 1, 2, 130
@@ -136,6 +148,52 @@ def add_run(parser: argparse.ArgumentParser) -> None:
     earlier = parser.add_mutually_exclusive_group()
     earlier.add_argument("--resume", action="store_true", help="go on with the run in RUN")
     earlier.add_argument("--overwrite", action="store_true", help="replace the run in RUN")
+
+
+def add_command(commands: Any, name: str, command: Callable[[argparse.Namespace], int], about: str) -> Any:
+    """A sub-parser of a command line, which runs `command`."""
+    parser = commands.add_parser(name, help=about, description=about[0].upper() + about[1:] + ".")
+    parser.set_defaults(command=command)
+    return parser
+
+
+def add_model(parser: argparse.ArgumentParser, kind: str) -> None:
+    """The option ``--model``, by default the model that comes with audioseq."""
+    parser.add_argument("--model", metavar="FILE", help=f"a model.keras; default: the {kind} that comes with audioseq")
+
+
+def load(path: str | None, kind: Any = None) -> Any:
+    """A model of a class, by default the one that comes with audioseq."""
+    from audioseq.loading.load import load_model
+
+    if path is None:
+        path = str(shipped("assets", "music" if kind.__name__ == "SequenceGenerator" else "speech", "model.keras"))
+    return load_model(path, kind)
+
+
+def settings_of(path: str | os.PathLike[str]) -> dict[str, Any] | None:
+    """The settings of the run that a model lies in; None where there is no such run."""
+    try:
+        settings = json.loads(Path(path).with_name("run.json").read_text(encoding="utf-8"))["settings"]
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+    return settings if isinstance(settings, dict) and "data_fingerprint" in settings else None
+
+
+def check_out_file(path: str | None) -> None:
+    """Refuse, before anything is computed, a file that could not be written in the end."""
+    if path is None:
+        return
+    if Path(path).is_dir():
+        raise FileError(path, "is a folder, not a file to write")
+    folder = next(up for up in Path(path).absolute().parents if up.exists())
+    if not folder.is_dir() or not os.access(folder, os.W_OK):
+        raise FileError(path, f"cannot be written: {folder} is no folder that may be written into")
+
+
+def quoted(path: str | os.PathLike[str]) -> str:
+    """A path as it can be pasted into a shell."""
+    return shlex.quote(os.fspath(path))
 
 
 def _number(text: str) -> float:

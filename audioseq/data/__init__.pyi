@@ -10,8 +10,6 @@ from . import (
 )
 from .chorales import (
     Chorale as Chorale,
-    ChoraleError as ChoraleError,
-    Chorales as Chorales,
     write_chorales as write_chorales,
 )
 from .clips import (
@@ -26,7 +24,7 @@ from .download import (
     DownloadError as DownloadError,
 )
 from .encoded import (
-    FileLine as FileLine,
+    PieceReport as PieceReport,
     Pieces as Pieces,
     encode_file as encode_file,
     encode_folder as encode_folder,
@@ -41,13 +39,17 @@ from .splits import (
     DatasetError as DatasetError,
     FolderSplit as FolderSplit,
     GroupSplit as GroupSplit,
+    Guess as Guess,
     HashSplit as HashSplit,
     ListSplit as ListSplit,
+    SpeakerPattern as SpeakerPattern,
     Split as Split,
+    check_speakers as check_speakers,
     file_itself as file_itself,
+    guess_speakers as guess_speakers,
     speaker_of as speaker_of,
+    speaker_pattern as speaker_pattern,
     usual_split as usual_split,
-    warn_of_leaks as warn_of_leaks,
 )
 from .tunes import (
     Survey as Survey,

@@ -25,6 +25,8 @@ class ClipSet:
         labels: int32 ``(clips,)``, places in `class_names`.
         names: file of each clip, relative to the folder.
         words: the folder's own word of each clip, also where it counts as unknown.
+        class_names: names of the classes.
+        sr: sample rate in Hz.
         balance: whether an epoch draws the unknown words down to the size of the other classes.
     """
 
@@ -38,6 +40,11 @@ class ClipSet:
 
     def __len__(self) -> int:
         return len(self.labels)
+
+    def __repr__(self) -> str:
+        counts = Counter(self.labels.tolist())
+        classes = ", ".join(f"{name} {counts[i]}" for i, name in enumerate(self.class_names))
+        return f"ClipSet({len(self)} clips of {self.samples.shape[1] / self.sr:g} s at {self.sr} Hz: {classes})"
 
     def epoch(self, epoch: int, seed: int) -> np.ndarray:
         """The clips of an epoch in their order: a function of `seed` and `epoch` alone, so that a run can resume.
@@ -82,6 +89,11 @@ class ClipSet:
     def float_samples(self, index: Any) -> np.ndarray:
         """Clips as float32 in [-1, 1]."""
         return self.samples[index].astype(np.float32) * np.float32(1 / 32768)
+
+    def chunks(self, size: int = 1024) -> Iterator[np.ndarray]:
+        """All clips in their order as float32 ``(size, samples)``, the last chunk shorter: bounded memory."""
+        for begin in range(0, len(self.samples), size):
+            yield self.float_samples(slice(begin, begin + size))
 
     def dataset(
         self, batch_size: int = 64, *, shuffle: bool = False, seed: int = 0, epochs: int = 1, start_epoch: int = 0

@@ -18,7 +18,7 @@ from typing import Literal
 import numpy as np
 
 from audioseq.arguments import require
-from audioseq.files import atomic_path, write_text
+from audioseq.files import Skipped, atomic_path, write_text
 from audioseq.midi import smf
 from audioseq.midi.files import find_midi
 from audioseq.midi.parsing import score_of
@@ -26,14 +26,14 @@ from audioseq.midi.smf import Limits, MidiError
 from audioseq.tokens.base import Tokenizer
 from audioseq.tokens.tokenizers import tokenizer_from_dict
 
-__all__ = ["FileLine", "Pieces", "encode_file", "encode_folder"]
+__all__ = ["PieceReport", "Pieces", "encode_file", "encode_folder"]
 
 FORMAT = 1  # of the cache, and of what the tokenizers write
 CHUNK = 16  # files handed to a worker at a time
 
 
 @dataclass(frozen=True)
-class FileLine:
+class PieceReport:
     """What became of a file.
 
     Attributes:
@@ -58,7 +58,7 @@ class Pieces:
         tokens: int32 ``(all tokens,)``, the pieces one after another.
         starts: int64 ``(pieces + 1,)``: piece i is ``tokens[starts[i] : starts[i + 1]]``, and ``pieces[i]``.
         names: of the pieces' files, relative to the folder.
-        report: a line for each file of the folder, in the order of their names.
+        report: what became of each file of the folder, in the order of their names.
         fingerprint: SHA-256 over the files and all settings.
     """
 
@@ -66,11 +66,18 @@ class Pieces:
     tokens: np.ndarray
     starts: np.ndarray
     names: list[str]
-    report: list[FileLine]
+    report: list[PieceReport]
     fingerprint: str
 
     def __len__(self) -> int:
         return len(self.names)
+
+    def __repr__(self) -> str:
+        skipped, kind = len(self.skipped), type(self.tokenizer).__name__
+        return (
+            f"Pieces({len(self)} pieces, {len(self.tokens):,} tokens of a {kind}, "
+            f"{skipped} file{'s' * (skipped != 1)} skipped)"
+        )
 
     def __getitem__(self, i: int) -> np.ndarray:
         i = range(len(self))[i]
@@ -80,9 +87,9 @@ class Pieces:
         return (self[i] for i in range(len(self)))
 
     @property
-    def skipped(self) -> list[FileLine]:
-        """The files that were left out."""
-        return [line for line in self.report if line.skipped is not None]
+    def skipped(self) -> list[Skipped]:
+        """The files that were left out, their paths relative to the folder."""
+        return [Skipped(line.name, line.skipped) for line in self.report if line.skipped is not None]
 
     def write_report(self, path: str | os.PathLike[str]) -> None:
         """Write the report as JSON lines."""
@@ -157,7 +164,7 @@ def encode_folder(
         with ProcessPoolExecutor(workers, mp_context=get_context("spawn")) as pool:
             results = list(pool.map(encode, paths, chunksize=CHUNK))
     report = [
-        FileLine(name, digest, 0, result) if isinstance(result, str) else FileLine(name, digest, len(result))
+        PieceReport(name, digest, 0, result) if isinstance(result, str) else PieceReport(name, digest, len(result))
         for name, digest, result in zip(names, digests, results, strict=True)
     ]
     arrays = [result for result in results if not isinstance(result, str)]
@@ -172,7 +179,7 @@ def encode_folder(
     return pieces
 
 
-def _pieces(tokenizer: Tokenizer, tokens: np.ndarray, report: list[FileLine], fingerprint: str) -> Pieces:
+def _pieces(tokenizer: Tokenizer, tokens: np.ndarray, report: list[PieceReport], fingerprint: str) -> Pieces:
     used = [line for line in report if line.skipped is None]
     starts = np.cumsum([0, *(line.tokens for line in used)])
     return Pieces(tokenizer, tokens, starts, [line.name for line in used], report, fingerprint)
@@ -183,7 +190,7 @@ def _read_cache(path: Path, fingerprint: str) -> Pieces | None:
     try:
         with np.load(path, allow_pickle=False) as saved:
             tokens, (config, lines) = saved["tokens"], json.loads(saved["report"].tobytes())
-        pieces = _pieces(tokenizer_from_dict(config), tokens, [FileLine(**line) for line in lines], fingerprint)
+        pieces = _pieces(tokenizer_from_dict(config), tokens, [PieceReport(**line) for line in lines], fingerprint)
     except (OSError, ValueError, KeyError, TypeError, EOFError, zipfile.BadZipFile, zlib.error):
         return None
     return pieces if pieces.starts[-1] == len(tokens) else None

@@ -68,6 +68,9 @@ class RollSet:
     def __len__(self) -> int:
         return len(self.pieces)
 
+    def __repr__(self) -> str:
+        return f"RollSet({len(self)} pieces, {self.n_frames:,} frames of {self.keys} keys)"
+
     @property
     def keys(self) -> int:
         """Keys of a frame."""
@@ -82,13 +85,13 @@ class RollSet:
         """Batches in an epoch; the last may be smaller."""
         return -(-len(self) // batch_size)
 
-    def heard(self, epoch: int, seed: int, *, transpose: int = 0, longest: int | None = None) -> list[np.ndarray]:
-        """The pieces as an epoch hears them, each drawn by ``(seed, epoch, piece)``.
+    def epoch(self, epoch: int, seed: int, *, transpose: int = 0, longest: int | None = None) -> list[np.ndarray]:
+        """The pieces as an epoch has them, each drawn by ``(seed, epoch, piece)``.
 
         Args:
             epoch, seed: that decide.
             transpose: greatest number of semitones up or down; never so many that a note leaves the keyboard.
-            longest: frames that are heard of a longer piece, from anywhere in it; None: all.
+            longest: frames that are kept of a longer piece, from anywhere in it; None: all.
         """
         require(is_count(transpose, 0, self.keys), "transpose is a number of semitones, 0 or more", transpose)
         require(longest is None or is_count(longest, 2, 2**31), "longest is 2 frames or more, or None", longest)
@@ -113,11 +116,11 @@ class RollSet:
     ) -> Iterator[RollBatch]:
         """Batches for training: each epoch has every piece once, beside others of about its length.
 
-        An epoch is a function of `seed` and its number alone. `transpose` and `longest` are those of `heard`.
+        An epoch is a function of `seed` and its number alone. `transpose` and `longest` are those of `epoch`.
         """
         for epoch in range(start_epoch, epochs):
             rng = np.random.default_rng((seed, epoch))
-            rolls = self.heard(epoch, seed, transpose=transpose, longest=longest)
+            rolls = self.epoch(epoch, seed, transpose=transpose, longest=longest)
             lengths = np.array([len(roll) for roll in rolls]) * rng.uniform(1, 1 + JITTER, len(rolls))
             rows = np.split(np.argsort(lengths), range(batch_size, len(rolls), batch_size))
             for k in rng.permutation(len(rows)):

@@ -8,28 +8,33 @@ from __future__ import annotations
 import hashlib
 import os
 import posixpath
+import re
 import warnings
 from collections import Counter, defaultdict
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Protocol
 
 import numpy as np
 
-from audioseq.arguments import require
+from audioseq.arguments import ArgumentError, require
 
 __all__ = [
     "DatasetError",
     "FolderSplit",
     "GroupSplit",
+    "Guess",
     "HashSplit",
     "ListSplit",
+    "SpeakerPattern",
     "Split",
+    "check_speakers",
     "file_itself",
+    "guess_speakers",
     "speaker_of",
+    "speaker_pattern",
     "usual_split",
-    "warn_of_leaks",
 ]
 
 SPLITS = ("training", "validation", "testing")
@@ -49,7 +54,7 @@ def speaker_of(name: str) -> str:
     """The speaker in a file name: ``004ae714`` of ``go/004ae714_nohash_0.flac``, ``theo`` of ``7_theo_12.wav``.
 
     Some copies of Speech Commands repeat the word, ``go/go_004ae714_nohash_0.flac``: that is the same speaker. A name
-    of no such form is its own speaker.
+    of no such form is a group of its own, by its stem: see `guess_speakers` and `speaker_pattern`.
     """
     stem = Path(name).stem
     if "_nohash_" in stem:
@@ -198,20 +203,180 @@ FOLDERS = {
 }
 
 
+@dataclass(frozen=True)
+class SpeakerPattern:
+    """From a file name to its speaker, by a regular expression; see `speaker_pattern`.
+
+    Attributes:
+        pattern: the expression.
+        strict: whether a name that it does not fit is an error, and not a group of its own.
+    """
+
+    pattern: str
+    strict: bool = True
+
+    def __post_init__(self) -> None:
+        try:
+            groups = re.compile(self.pattern).groupindex
+        except (re.error, TypeError) as error:
+            raise ArgumentError(f"pattern is a regular expression ({error}). Received: {self.pattern!r}") from error
+        require("speaker" in groups, "pattern has a group (?P<speaker>...)", self.pattern)
+
+    def __call__(self, name: str) -> str:
+        found = re.search(self.pattern, name)
+        if found is not None and found["speaker"] is not None:
+            return found["speaker"]
+        if self.strict:
+            raise DatasetError(f"{name}: has no speaker by the pattern {self.pattern!r}")
+        return name
+
+
+def speaker_pattern(pattern: str) -> SpeakerPattern:
+    """The speaker in file names of your own form, for ``GroupSplit(group_by=...)``.
+
+    Args:
+        pattern: a regular expression with a group ``speaker``, looked for in the name relative to the folder, with
+            forward slashes: ``r"/(?P<speaker>\\d+)_"`` finds ``00000017`` in ``NO/00000017_NO_03.wav``.
+
+    Returns:
+        A function from a name to its speaker. It raises DatasetError for a name that the pattern does not fit.
+
+    Raises:
+        ArgumentError: for no regular expression, or one without the group.
+    """
+    return SpeakerPattern(pattern)
+
+
+@dataclass(frozen=True)
+class Guess:
+    """What in file names identifies the speaker, and why one may think so.
+
+    Attributes:
+        pattern: for `speaker_pattern`; None: nothing was found.
+        n_speakers: how many it tells apart.
+        example: a file name and its speaker.
+        reason: the evidence.
+        known: whether it is a published form of names, `speaker_of`, and no inference from these names.
+    """
+
+    pattern: str | None
+    n_speakers: int
+    example: tuple[str, str] | None
+    reason: str
+    known: bool = False
+
+
+NOHASH = r"(?:(?P<word>[^/]+)/)?(?:(?P=word)_)?(?P<speaker>[^/]*?)_nohash_[^/]*$"
+FLAT = r"^[^/_]+_(?P<speaker>[^/_]+)_[^/_]+$"
+MOST = 0.9  # of the names; a few odd ones may lie among them
+PART, GAP = r"[^/_\- ]+", r"[_\- ]+"
+PLACES = {
+    "the folder within the word's": r"/(?P<speaker>[^/]+)/[^/]+$",
+    "the first part of the name": rf"(?:^|/)(?P<speaker>{PART}){GAP}[^/]*$",
+    "the second part of the name": rf"(?:^|/){PART}{GAP}(?P<speaker>{PART}){GAP}[^/]*$",
+    "the third part of the name": rf"(?:^|/)(?:{PART}{GAP}){{2}}(?P<speaker>{PART}){GAP}[^/]*$",
+    "the last part of the name": r"[_\- ](?P<speaker>[^/_\- ]+?)\.[^./]+$",
+    "the name": r"(?:^|/)(?P<speaker>[^/_\- ]+?)\.[^./]+$",
+}
+
+
+def guess_speakers(names: Sequence[str]) -> Guess:
+    """Which part of file names may be the speaker.
+
+    Published forms first (see `speaker_of`). Else a part that recurs: with two values or more, two files a value, and
+    most values in more than one class. Numbers that count from 0 or 1 may be takes, so a part of such numbers is the
+    speaker's only where another one counts the takes; of several parts the first is taken.
+
+    Args:
+        names: relative to the folder, with forward slashes; a name's folder is its class.
+    """
+    for pattern, reason in (
+        (NOHASH, "names are {speaker}_nohash_{take}"),
+        (FLAT, "names are {label}_{speaker}_{take}"),
+    ):
+        speakers = _speakers(pattern, names)
+        if speakers and len(speakers) >= MOST * len(names):
+            return _guess(pattern, speakers, reason, known=True)
+    found: list[Guess] = []
+    counting: list[Guess] = []
+    for place, pattern in PLACES.items():
+        speakers = _speakers(pattern, names)
+        if not _recurs(speakers, len(names)):
+            continue
+        values = set(speakers.values())
+        guess = _guess(pattern, speakers, f"{place} recurs in several classes, with {len(values)} values")
+        (counting if _counts(values) else found).append(guess)
+    if found:
+        return found[0]
+    if len(counting) > 1:
+        return replace(counting[0], reason=f"{counting[0].reason}, the first of the numbers in it")
+    why = f"{counting[0].reason}, but may count the takes" if counting else "no part of the names recurs in the classes"
+    return Guess(None, 0, None, why)
+
+
+def _guess(pattern: str, speakers: dict[str, str], reason: str, *, known: bool = False) -> Guess:
+    return Guess(pattern, len(set(speakers.values())), min(speakers.items()), reason, known)
+
+
+def _speakers(pattern: str, names: Sequence[str]) -> dict[str, str]:
+    matches = ((name, re.search(pattern, name)) for name in names)
+    return {name: match["speaker"] for name, match in matches if match}
+
+
+def _recurs(speakers: dict[str, str], n: int) -> bool:
+    """Whether values, two or more, recur: in nearly all names, in files and in classes, and not as the class itself."""
+    classes = defaultdict(set)
+    for name, value in speakers.items():
+        classes[value].add(_class_of(name))
+    itself = sum(value.casefold() == _class_of(name).casefold() for name, value in speakers.items())
+    several = sum(len(found) > 1 for found in classes.values())
+    enough = len(speakers) >= MOST * n and 2 <= len(classes) <= n / 2
+    return enough and several > len(classes) / 2 and itself < len(speakers) / 2
+
+
+def _class_of(name: str) -> str:
+    folders = name.split("/")[:-1]
+    if len(folders) > 1 and folders[0].lower() in FOLDERS:
+        folders = folders[1:]
+    return folders[0] if folders else ""
+
+
+def _counts(values: set[str]) -> bool:
+    """Whether they are the numbers from 0 or 1 on without a gap, also after a word: ``take1``, ``take2``."""
+    matches = [re.fullmatch(r"(\D*)(\d+)", value, re.ASCII) for value in values]
+    words = {match and match[1] for match in matches}
+    if len(words) > 1 or None in words:
+        return False
+    numbers = sorted(int(match[2]) for match in matches if match)
+    return numbers[0] in (0, 1) and numbers == list(range(numbers[0], numbers[0] + len(numbers)))
+
+
 def usual_split(folder: Path, names: Sequence[str], seed: int) -> Split:
+    """The folder's list files where there are any, else Speech Commands' hash, else drawn speakers."""
     if any((folder / file).is_file() for file in (ListSplit.validation, ListSplit.testing)):
         return ListSplit()
+    guess = guess_speakers(names)
+    if guess.pattern is not None and not guess.known and guess.n_speakers >= 3:
+        name, speaker = guess.example or ("", "")
+        warnings.warn(
+            f"{folder}: took {speaker} in {name} for the speaker, one of {guess.n_speakers}: {guess.reason}. {REMEDY}",
+            stacklevel=3,
+        )
+        return GroupSplit(group_by=SpeakerPattern(guess.pattern, strict=False), seed=seed)
     speakers = len({speaker_of(name) for name in names})
     if speakers >= 200 and any("_nohash_" in name for name in names):
         return HashSplit()
     if speakers < 3:
         warnings.warn(
             f"{folder}: has {speakers} speaker{'s' * (speakers > 1)}, too few to keep any apart. "
-            "Its clips are split one by one, so the figures say nothing about other voices.",
+            "Its clips are split one by one, so the figures do not apply to other voices.",
             stacklevel=3,
         )
         return GroupSplit(group_by=file_itself, seed=seed)
     return GroupSplit(seed=seed)
+
+
+REMEDY = "Set it by a pattern of your own: split=GroupSplit(speaker_pattern(r'...(?P<speaker>...)...'))"
 
 
 def file_itself(name: str) -> str:
@@ -219,13 +384,43 @@ def file_itself(name: str) -> str:
     return name
 
 
-def warn_of_leaks(folder: Path, names: Sequence[str], splits: Sequence[str]) -> None:
+def check_speakers(folder: Path, names: Sequence[str], splits: Sequence[str], split: Split) -> Guess | None:
+    """Warn where speakers are on two sides of a split, or may be.
+
+    Returns:
+        What identifies the speakers, where it does and each is on one side; else None.
+    """
+    group_by = getattr(split, "group_by", speaker_of)
+    if isinstance(group_by, SpeakerPattern) and group_by.strict:
+        speakers = {name: group_by(name) for name in names}
+        return _guess(group_by.pattern, speakers, "by the pattern that was given")
+    if group_by not in (speaker_of, file_itself) and not isinstance(group_by, SpeakerPattern):
+        return None  # the user knows more than the names
+    guess = guess_speakers(names)
+    if guess.pattern is None:
+        if len({speaker_of(name) for name in names}) < len(names):  # else `GroupSplit` says so
+            warnings.warn(
+                f"{folder}: file names identify no speaker ({guess.reason}), so a voice may be on both sides of the "
+                f"split. {REMEDY}",
+                stacklevel=3,
+            )
+        return None
     sides = defaultdict(set)
-    for name, split in zip(names, splits, strict=True):
-        sides[speaker_of(name)].add(split)
+    speakers = _speakers(guess.pattern, names)
+    for name, side in zip(names, splits, strict=True):
+        if name in speakers:
+            sides[speakers[name]].add(side)
     crossing = sorted(speaker for speaker, own in sides.items() if len(own) > 1)
-    if crossing and len(sides) > 2:
+    if crossing and guess.known and len(sides) > 2:
         warnings.warn(
             f"{folder}: {len(crossing)} speakers are on more than one side of the split: {', '.join(crossing[:5])} ...",
             stacklevel=3,
         )
+    elif crossing and not guess.known:
+        name, speaker = guess.example or ("", "")
+        warnings.warn(
+            f"{folder}: {speaker} in {name} may be the speaker ({guess.reason}), but was not taken for it: "
+            f"{len(crossing)} of {len(sides)} such values are on more than one side of the split. {REMEDY}",
+            stacklevel=3,
+        )
+    return None if crossing else guess

@@ -18,8 +18,9 @@ from typing import Literal
 import numpy as np
 
 from audioseq.arguments import is_count, require
-from audioseq.data.encoded import FileLine, Pieces, encode_folder
+from audioseq.data.encoded import PieceReport, Pieces, encode_folder
 from audioseq.data.splits import SPLITS, DatasetError, FolderSplit, GroupSplit, Split, file_itself
+from audioseq.files import Skipped
 from audioseq.midi.files import find_midi
 from audioseq.midi.parsing import read_score
 from audioseq.midi.smf import MidiError
@@ -53,6 +54,10 @@ class TokenSet:
     def __len__(self) -> int:
         return len(self.names)
 
+    def __repr__(self) -> str:
+        about = f"{len(self)} pieces, {self.tokens:,} tokens"
+        return f"TokenSet({about}, window={self.window}, transpose={tuple(self.transpose)})"
+
     def __getitem__(self, i: int) -> np.ndarray:
         """A piece as it is, between `BOS` and `EOS`."""
         return _framed(self.versions[0][i])
@@ -66,7 +71,7 @@ class TokenSet:
         return sum(len(piece) for piece in self.versions[0])
 
     def windows(self) -> np.ndarray:
-        """The piece of each example of an epoch: as many windows as it takes to hear all of its longest version."""
+        """The piece of each example of an epoch: as many windows as its longest version takes."""
         lengths = np.array([[len(piece) + 1 for piece in pieces] for pieces in self.versions], np.int64)
         return np.repeat(np.arange(len(self)), -(-lengths.max(axis=0) // self.window))
 
@@ -98,7 +103,7 @@ class TokenSet:
         return _framed(self.tokenizer.transpose(piece, int(rng.integers(least, most + 1))))
 
     def _cut(self, piece: np.ndarray, count: int, rng: np.random.Generator) -> list[np.ndarray]:
-        """`count` windows that together hear all of a piece; where they overlap is drawn."""
+        """`count` windows that together cover a piece; where they overlap is drawn."""
         last = max(0, len(piece) - 1 - self.window)  # of the beginnings; a token is needed that follows
         slack = max(0, count * self.window - (len(piece) - 1))
         starts = np.arange(count) * self.window - int(rng.integers(slack + 1))
@@ -124,8 +129,9 @@ class Tunes:
     Attributes:
         tokenizer: of all pieces.
         training, validation, testing: the pieces; `testing` may be empty.
-        report: a line for each file: used, or skipped and why.
-        duplicates: pairs of a training piece that was left out, and the piece of another split with the same tokens.
+        report: what became of each file: used, or skipped and why.
+        duplicates: pairs of a piece that was left out, and the one of another split with the same tokens in whatever
+            key. The test keeps its piece, then validation.
         tempo, meter: that most of the training pieces begin with; quarter notes a minute, in whole numbers.
         pitch_range: lowest and highest MIDI pitch of the training pieces, as they are.
         fingerprint: SHA-256 over files, settings and splits.
@@ -135,17 +141,26 @@ class Tunes:
     training: TokenSet
     validation: TokenSet
     testing: TokenSet
-    report: list[FileLine]
+    report: list[PieceReport]
     duplicates: list[tuple[str, str]]
     tempo: float
     meter: tuple[int, int]
     pitch_range: tuple[int, int]
     fingerprint: str
 
+    def __repr__(self) -> str:
+        skipped = len(self.skipped)
+        return (
+            f"Tunes({len(self.training)} pieces for training, {len(self.validation)} for validation, "
+            f"{len(self.testing)} for the test, {type(self.tokenizer).__name__} of {self.tokenizer.size} tokens, "
+            f"{skipped} file{'s' * (skipped != 1)} skipped, {len(self.duplicates)} copies left out, "
+            f"tempo={self.tempo:g}, meter={self.meter})"
+        )
+
     @property
-    def skipped(self) -> list[FileLine]:
-        """The files that were left out."""
-        return [line for line in self.report if line.skipped is not None]
+    def skipped(self) -> list[Skipped]:
+        """The files that were left out, their paths relative to the folder."""
+        return [Skipped(line.name, line.skipped) for line in self.report if line.skipped is not None]
 
 
 def midi_folder(
@@ -165,7 +180,7 @@ def midi_folder(
     Args:
         folder: where they are, also in folders of it.
         tokenizer: what makes tokens of them.
-        split: says where each piece goes. None: by folders named train, validation and test where all files lie in
+        split: decides where each piece goes. None: by folders named train, validation and test where all files lie in
             such, else a tenth of the pieces each for validation and test, drawn by `seed`.
         seed: of the split.
         window: tokens of a training example.
@@ -202,7 +217,7 @@ def midi_folder(
         sets[part] = TokenSet(tokenizer, versions, chosen_names, window, transpose if training else (0, 0))
     for part in ("training", "validation"):
         if not len(sets[part]):
-            out = f", {len(duplicates)} of them left out of training" if duplicates else ""
+            out = f", {len(duplicates)} of them left out as copies" if duplicates else ""
             why = (
                 "none lies in a folder for it" if isinstance(split, FolderSplit) else "a split by piece needs 3 or more"
             )
@@ -226,10 +241,10 @@ def midi_folder(
     )
 
 
-def whole_folder(folder: str | os.PathLike[str], tokenizer: Tokenizer) -> tuple[TokenSet, list[FileLine]]:
-    """All pieces of a folder, unsplit, and a line for each file; errors are those of `data.encoded.encode_folder`."""
+def whole_folder(folder: str | os.PathLike[str], tokenizer: Tokenizer) -> tuple[TokenSet, list[Skipped]]:
+    """All pieces of a folder, unsplit, and the files that were left out; errors are those of `encode_folder`."""
     pieces = encode_folder(folder, tokenizer)
-    return TokenSet(tokenizer, [list(pieces)], pieces.names), pieces.report
+    return TokenSet(tokenizer, [list(pieces)], pieces.names), pieces.skipped
 
 
 def _range(pieces: TokenSet) -> tuple[int, int]:
@@ -245,17 +260,14 @@ def _framed(piece: np.ndarray) -> np.ndarray:
 
 
 def _leave_out_duplicates(pieces: Pieces, splits: list[str]) -> tuple[list[str], list[tuple[str, str]]]:
-    """A piece that is also in validation or test, in any key, is no training piece."""
-    kept: dict[bytes, str] = {}
-    marks = [_untransposed(pieces.tokenizer, piece) for piece in pieces]
-    for mark, name, split in zip(marks, pieces.names, splits, strict=True):
-        if split != "training":
-            kept.setdefault(mark, name)
+    """A test piece, in any key, is no validation piece, and neither of them is a training piece."""
+    kept: dict[bytes, int] = {}
     out, pairs = list(splits), []
-    for i, mark in enumerate(marks):
-        if splits[i] == "training" and mark in kept:
+    for i in sorted(range(len(pieces)), key=lambda i: -SPLITS.index(splits[i])):
+        j = kept.setdefault(_untransposed(pieces.tokenizer, pieces[i]), i)
+        if splits[i] != splits[j]:
             out[i] = "left out"
-            pairs.append((pieces.names[i], kept[mark]))
+            pairs.append((pieces.names[i], pieces.names[j]))
     return out, pairs
 
 

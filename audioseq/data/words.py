@@ -1,8 +1,10 @@
 """A folder of recordings to training, validation and test sets that share no speaker.
 
 In the folder each sub-folder is a word: ``go/004ae714_nohash_0.flac``. Files beside each other without sub-folders are
-named ``{label}_{speaker}_{take}``. A sub-folder ``_background_noise_`` holds long recordings from which silence and
-background noise are cut. Clips are kept as 16-bit integers of one length and come out as float32 in [-1, 1].
+named ``{label}_{speaker}_{take}``. Where the sub-folders are ``train``, ``val`` and ``test``, under any of their usual
+names, they are the split and hold the words: ``train/go/004ae714_nohash_0.flac``. A sub-folder ``_background_noise_``
+holds long recordings from which silence and background noise are cut. Clips are kept as 16-bit integers of one length
+and are given out as float32 in [-1, 1].
 """
 
 from __future__ import annotations
@@ -23,12 +25,15 @@ import numpy as np
 from audioseq.arguments import is_number, is_whole, require
 from audioseq.audio import reading
 from audioseq.data.clips import NOISE_FOLDER, SILENCE, UNKNOWN, ClipSet
-from audioseq.data.splits import SPLITS, DatasetError, Split, usual_split, warn_of_leaks
-from audioseq.files import Skipped
+from audioseq.data.splits import SPLITS, DatasetError, FolderSplit, Guess, Split, check_speakers, usual_split
+from audioseq.files import Skipped, find_files, require_folder
 
 __all__ = ["Words", "find_clips", "word_folder"]
 
 
+# sound that libsndfile does not decode; left out unseen, it would be missed by nobody
+UNREADABLE = frozenset((".m4a", ".aac", ".wma", ".amr", ".mp4", ".m4b", ".webm", ".mka", ".3gp", ".ape", ".opus"))
+UNREADABLE -= reading.AUDIO_SUFFIXES
 SHORTEST = 0.05  # seconds; a spoken word takes more
 MOST_SKIPPED = 0.1  # of the files; above, the folder is not what its owner thinks it is
 SHARES = (0.8, 0.1, 0.1)  # of each noise recording: training, validation, testing, in this order in time
@@ -41,7 +46,7 @@ class Clip:
     word: str
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class Words:
     """What `word_folder` made of a folder.
 
@@ -55,6 +60,8 @@ class Words:
         duplicates: pairs of files with the same samples on two sides of the split; the training one is left out.
         cropped: clips longer than `duration`.
         fingerprint: SHA-256 over the names, splits and samples of all clips.
+        speakers: what in the file names identifies the speakers; None where nothing does, or where one is on two sides
+            of the split: figures then say nothing about other voices.
     """
 
     class_names: tuple[str, ...]
@@ -68,6 +75,13 @@ class Words:
     duplicates: list[tuple[str, str]]
     cropped: int
     fingerprint: str
+    speakers: Guess | None = None
+
+    def __repr__(self) -> str:
+        sizes = f"{len(self.training)} training, {len(self.validation)} validation and {len(self.testing)} test clips"
+        skipped = f"; {len(self.skipped)} files skipped" if self.skipped else ""
+        classes = f"{len(self.class_names)} classes: {', '.join(self.class_names)}"
+        return f"Words({sizes} of {self.duration:g} s at {self.sr} Hz in {classes}{skipped})"
 
 
 def word_folder(
@@ -88,15 +102,16 @@ def word_folder(
         duration: seconds; shorter clips are centred in zeros, longer ones lose both ends.
         unknown: words that are one class, ``_unknown_``. In training each epoch draws as many of them, equally of
             each word, as other classes have on average.
-        split: `ListSplit`, `HashSplit`, `GroupSplit` or your own. None: the folder's list files where there are
-            any, else the speakers' hash where there are 200 or more of them, else drawn speakers.
+        split: `ListSplit`, `HashSplit`, `GroupSplit` or your own. None: the folder's own ``train``, ``val`` and
+            ``test``, else its list files, else the speakers' hash where there are 200 or more of them, else drawn
+            speakers: of a published form of names, or by `guess_speakers`, with a warning that names the guess.
         seed: draws groups and the stretches that are silence.
 
     Raises:
         FolderError: there is no such folder.
         DatasetError: for a folder that is empty, that has one class or lacks an unknown word, whose
-            training or validation part would be empty, that leaves a class without training clips, or of which
-            more than a tenth cannot be read.
+            training or validation part would be empty, that leaves a class without training clips or without a file
+            that can be read, or of which more than a tenth cannot be read.
         ValueError: for an argument outside its domain.
     """
     folder = Path(folder)
@@ -105,7 +120,7 @@ def word_folder(
     require(not isinstance(unknown, str), "unknown is a list of words", unknown)
     require(is_whole(seed, 0), "seed is a whole number, 0 or above", seed)
     clips = find_clips(folder)
-    noise_files = reading.find_audio(folder / NOISE_FOLDER) if (folder / NOISE_FOLDER).is_dir() else []
+    noise_files = [path for place in _places(folder, clips) for path in _recordings(place / NOISE_FOLDER)]
     class_names = _class_names(folder, clips, unknown, bool(noise_files))
     sr = sr or _usual_rate(clips)
     n = round(duration * sr)
@@ -115,9 +130,11 @@ def word_folder(
         raise DatasetError(
             f"{folder}: {len(skipped)} of {len(clips)} files cannot be used, more than {MOST_SKIPPED:.0%}:\n{listed}"
         )
+    _check_words(folder, clips, [clip for clip, _ in read], skipped)
     names = [clip.name for clip, _ in read]
-    splits = (split or usual_split(folder, names, seed)).assign(folder, names)
-    warn_of_leaks(folder, names, splits)
+    split = split or (FolderSplit() if _are_sides(names) else usual_split(folder, names, seed))
+    splits = split.assign(folder, names)
+    speakers = check_speakers(folder, names, splits, split)
     splits, duplicates = _leave_out_duplicates(names, [y for _, y in read], splits)
 
     noise, more_skipped = _read_noise(noise_files, sr)
@@ -141,6 +158,7 @@ def word_folder(
         duplicates=duplicates,
         cropped=cropped,
         fingerprint=_fingerprint(sets),
+        speakers=speakers,
     )
 
 
@@ -194,14 +212,72 @@ def _check_parts(folder: Path, sets: dict[str, ClipSet], n_clips: int) -> None:
             warnings.warn(f"{folder}: {part} has no clip of {lacking}", stacklevel=3)
 
 
+def _recordings(folder: Path) -> list[Path]:
+    """Files of sound in a folder, also those that cannot be read, but for what lies beside its own readable copy."""
+    if not folder.is_dir():
+        return []
+    paths = reading.find_audio(folder)
+    readable = {path.with_suffix("") for path in paths}
+    return sorted(paths + [path for path in find_files(folder, UNREADABLE) if path.with_suffix("") not in readable])
+
+
+def _are_sides(names: Sequence[str]) -> bool:
+    """Whether all files lie in words within ``train``, ``val`` or ``test``."""
+    sides = {FolderSplit.of(name) for name in names}
+    deep = all(name.count("/") > 1 for name in names)
+    return None not in sides and "training" in sides and len(sides) > 1 and deep
+
+
+def _places(folder: Path, clips: Sequence[Clip]) -> list[Path]:
+    """The folder, and its ``train``, ``val`` and ``test`` where it has them."""
+    names = [clip.name for clip in clips]
+    sides = sorted({name.split("/")[0] for name in names}) if _are_sides(names) else []
+    return [folder, *(folder / side for side in sides)]
+
+
+def _check_words(folder: Path, clips: Sequence[Clip], read: Sequence[Clip], skipped: Sequence[Skipped]) -> None:
+    """Name the words that have no recording, or none that can be read."""
+    words = {clip.word for clip in clips}
+    lost = sorted(words - {clip.word for clip in read})
+    if lost:
+        first = next(clip.path for clip in clips if clip.word == lost[0])
+        reason = next(bad.reason for bad in skipped if bad.path == str(first))
+        raise DatasetError(f"{folder}: no recording of {lost} can be read: {first}: {reason}")
+    names = [clip.name for clip in clips]
+    if "/" not in names[0]:
+        return
+    empty = (
+        {path.name for place in _places(folder, clips)[1:] or [folder] for path in place.iterdir() if path.is_dir()}
+        - words
+        - {NOISE_FOLDER}
+    )
+    empty = {name for name in empty if not name.startswith(".")}
+    if empty:
+        warnings.warn(f"{folder}: there is no recording in {sorted(empty)}: no words of the model", stacklevel=3)
+    if all(FolderSplit.of(f"{word}/x") for word in words):
+        warnings.warn(
+            f"{folder}: {', '.join(sorted(words))} are taken for words. If they are the split, put a folder for each "
+            "word into each of them",
+            stacklevel=3,
+        )
+
+
 def find_clips(folder: Path) -> list[Clip]:
+    """Recordings in a folder of words with the word of each; see the top of this module.
+
+    Raises:
+        FolderError: there is no such folder.
+        DatasetError: it holds no recording, or no word.
+    """
+    require_folder(folder)
+    paths = _recordings(folder)
+    names = [path.relative_to(folder).as_posix() for path in paths]
+    depth = 1 if _are_sides([name for name in names if not name.startswith(f"{NOISE_FOLDER}/")]) else 0
     clips = []
-    for path in reading.find_audio(folder):
-        name = path.relative_to(folder).as_posix()
+    for path, name in zip(paths, names, strict=True):
         parts = name.split("/")
-        if parts[0] == NOISE_FOLDER:
-            continue
-        clips.append(Clip(path, name, parts[0] if len(parts) > 1 else ""))
+        if NOISE_FOLDER not in parts[: depth + 1]:
+            clips.append(Clip(path, name, parts[depth] if len(parts) > 1 else ""))
     if not clips:
         raise DatasetError(f"{folder}: holds no audio file. Expected a folder for each word, with recordings in it")
     if all(clip.word for clip in clips):
@@ -235,7 +311,7 @@ def _read_clips(clips: Sequence[Clip], sr: int, n: int) -> tuple[list[tuple[Clip
                 return f"its rate is {rate} Hz, the others' {sr} Hz", False
             y, _ = reading.load(clip.path, sr=sr)
         except reading.AudioError as error:
-            return error.reason, False
+            return _why(clip.path, error), False
         if len(y) < SHORTEST * sr:
             return f"{len(y) / sr:.3f} s long, under {SHORTEST:g} s", False
         if clip.word != SILENCE and not y.any():
@@ -247,6 +323,11 @@ def _read_clips(clips: Sequence[Clip], sr: int, n: int) -> tuple[list[tuple[Clip
     good = [(clip, y) for clip, (y, _) in zip(clips, results, strict=True) if isinstance(y, np.ndarray)]
     bad = [Skipped(str(clip.path), y) for clip, (y, _) in zip(clips, results, strict=True) if isinstance(y, str)]
     return good, bad, sum(long for _, long in results)
+
+
+def _why(path: Path, error: reading.AudioError) -> str:
+    suffix = path.suffix.lower()
+    return f"{suffix} files are not read here: convert it to WAV or FLAC" if suffix in UNREADABLE else error.reason
 
 
 def _to_int16(y: np.ndarray) -> np.ndarray:
@@ -278,7 +359,7 @@ def _read_noise(files: Sequence[Path], sr: int) -> tuple[dict[str, list[tuple[st
         try:
             y, _ = reading.load(path, sr=sr)
         except reading.AudioError as error:
-            skipped.append(Skipped(str(path), error.reason))
+            skipped.append(Skipped(str(path), _why(path, error)))
             continue
         ends = np.rint(np.cumsum([0.0, *SHARES]) * len(y)).astype(int)
         for part, begin, end in zip(SPLITS, ends[:-1], ends[1:], strict=True):

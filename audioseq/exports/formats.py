@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import json
-import shutil
+import tempfile
 import zipfile
 from pathlib import Path
 from typing import Any
 
 from audioseq.exports import runtimes
 from audioseq.exports.graphs import Graph
+from audioseq.files import FileError
 
 __all__ = ["NEEDS", "SUFFIX", "add_metadata", "read_metadata", "size_of", "write_graph"]
 
@@ -18,12 +19,15 @@ NEEDS = {"savedmodel": (), "litert": ("ai_edge_litert",), "onnx": ("tf2onnx", "o
 METADATA = "audioseq.json"
 
 
-def write_graph(graph: Graph, file: Path, kind: str, int8: bool, *, stages: bool = False) -> None:
-    saved = file if kind == "savedmodel" else file.with_name("saved")
-    graph.save(saved, stages=stages)
-    if kind != "savedmodel":
+def write_graph(graph: Graph, file: Path, kind: str, int8: bool, *, work: Path, stages: bool = False) -> None:
+    """Write a graph to `file`; what lies between goes into the folder `work`."""
+    if kind == "savedmodel":
+        graph.save(file, stages=stages)
+        return
+    with tempfile.TemporaryDirectory(dir=work) as folder:
+        saved = Path(folder) / "saved"
+        graph.save(saved, stages=stages)
         runtimes.convert(saved, file, kind, int8=int8)
-        shutil.rmtree(saved)
 
 
 def add_metadata(file: Path, kind: str, metadata: dict[str, Any]) -> None:
@@ -45,15 +49,33 @@ def add_metadata(file: Path, kind: str, metadata: dict[str, Any]) -> None:
 
 
 def read_metadata(file: Path, kind: str) -> dict[str, Any]:
-    """What an exported file says of itself: ``class_names``, ``sr``, and for a stream ``block`` and ``silence``."""
+    """What an exported file says of itself: ``class_names``, ``sr``, and for a stream ``block`` and ``silence``.
+
+    Raises:
+        FileError: for what was not exported by audioseq in this format.
+    """
+    try:
+        metadata = _metadata(file, kind)
+        metadata["class_names"], metadata["sr"]
+    except (OSError, ValueError, KeyError, TypeError, zipfile.BadZipFile) as error:
+        raise FileError(file, f"is no {kind} export of audioseq's") from error
+    return metadata
+
+
+def _metadata(file: Path, kind: str) -> Any:
     if kind == "savedmodel":
         return json.loads((file / "assets.extra" / METADATA).read_text())
     if kind == "litert":
         with zipfile.ZipFile(file) as archive:
             return json.loads(archive.read(METADATA))
     import onnx
+    from google.protobuf.message import DecodeError
 
-    return json.loads({p.key: p.value for p in onnx.load(str(file)).metadata_props}["audioseq"])
+    try:
+        model = onnx.load(str(file))
+    except DecodeError as error:
+        raise ValueError("is no protocol buffer") from error
+    return json.loads({p.key: p.value for p in model.metadata_props}["audioseq"])
 
 
 def size_of(file: Path) -> int:

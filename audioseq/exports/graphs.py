@@ -15,7 +15,7 @@ from keras import ops
 
 from audioseq.features.steps import Matmul, Plan, band_blocks, plan_of, power_to
 from audioseq.speech.classifier import SequenceClassifier
-from audioseq.speech.streaming import StreamError, Streaming, StreamState, step
+from audioseq.speech.streaming import StreamError, StreamState, step
 
 __all__ = ["ClipGraph", "Graph", "StreamingGraph", "frames_of"]
 
@@ -76,13 +76,20 @@ class Graph:
         raise NotImplementedError
 
     def save(self, folder: Path, *, stages: bool = False) -> None:
-        """Write a SavedModel; with `stages`, its inner values are outputs too."""
+        """Write a SavedModel; with `stages`, its inner values are outputs too.
+
+        Raises:
+            OSError: for a folder that cannot be written, or a full disk.
+        """
         import tensorflow as tf
 
         module = tf.Module()
         module.model = self.model  # keeps its variables
         module.function = self.function(stages)
-        tf.saved_model.save(module, str(folder), signatures={"serving_default": module.function})
+        try:
+            tf.saved_model.save(module, str(folder), signatures={"serving_default": module.function})
+        except tf.errors.OpError as error:  # writing is an operation too: "{{node}} path; File too large [Op:SaveV2]"
+            raise OSError(error.message.rsplit("; ", 1)[-1].split(" [Op:")[0]) from error
 
     def metadata(self) -> dict[str, Any]:
         return {}
@@ -141,7 +148,7 @@ class StreamingGraph(Graph):
 
     def __init__(self, model: SequenceClassifier, *, plain: bool) -> None:
         super().__init__(model, plain=plain)
-        self.stream = Streaming(model)
+        self.stream = model.streaming()
         if not self.stream.causal:
             raise StreamError(f"a streaming export needs a network that streams: {self.stream.why}")
         if self.plan.clip_steps:

@@ -41,7 +41,7 @@ class ExportReport:
 
     Attributes:
         file: path of what was written.
-        format, int8, streaming: as asked.
+        format, int8, streaming: as requested.
         size: in bytes.
         parity: difference to the Keras model, by tensor: the largest of the probabilities, the relative root mean
             square of the states.
@@ -82,13 +82,13 @@ class Comparison:
     int8: bool
     labels: np.ndarray | None
 
-    def __call__(self, sounds: np.ndarray, folder: Path) -> ExportReport:
+    def __call__(self, sounds: np.ndarray, work: Path) -> ExportReport:
         model = self.graph.model
         metadata = read_metadata(self.file, self.kind)
         if tuple(metadata["class_names"]) != model.class_names or metadata["sr"] != model.sr:
             raise ParityError("labels", f"the file names {metadata['class_names']} at {metadata['sr']} Hz")
         calls = self.graph.calls(sounds)
-        outputs, facts = runtimes.run(self.file, self.kind, calls, carry=self.graph.carry)
+        outputs, facts = runtimes.run(self.file, self.kind, calls, carry=self.graph.carry, folder=work)
         expected = self.graph.expected(sounds)
         skip = self.graph.warm_up
         parity = {}
@@ -101,7 +101,7 @@ class Comparison:
             n = len(self.labels)
             accuracy = tuple(float((s[:n].argmax(-1) == self.labels).mean()) for s in (expected["scores"], scores))
         if self.int8:
-            judged = same[: len(same) - 8] if not self.graph.carry else same  # labels of made sounds say nothing
+            judged = same[: len(same) - 8] if not self.graph.carry else same  # labels of synthetic sounds say nothing
             agreement = float(judged.mean())
             if agreement < AGREEMENT or (accuracy is not None and accuracy[1] < accuracy[0] - 0.01):
                 what = "" if accuracy is None else f"; accuracy {accuracy[0]:.3f} became {accuracy[1]:.3f}"
@@ -109,7 +109,7 @@ class Comparison:
         else:
             agreement = float(same.mean())
             if not max(parity.values()) <= TOLERANCE:
-                raise self._blame(sounds, parity, folder)
+                raise self._blame(sounds, parity, work)
         return ExportReport(
             file="",
             format=self.kind,
@@ -128,17 +128,18 @@ class Comparison:
             block=metadata.get("block"),
         )
 
-    def _blame(self, sounds: np.ndarray, parity: Mapping[str, float], folder: Path) -> ParityError:
+    def _blame(self, sounds: np.ndarray, parity: Mapping[str, float], work: Path) -> ParityError:
         """The error with the first stage that differs: the graph is converted once more with its inner values."""
-        probe = folder / f"probe{SUFFIX[self.kind]}"
-        write_graph(self.graph, probe, self.kind, self.int8, stages=True)
-        outputs, _ = runtimes.run(probe, self.kind, self.graph.calls(sounds), carry=self.graph.carry)
+        probe = work / f"probe{SUFFIX[self.kind]}"
+        write_graph(self.graph, probe, self.kind, self.int8, work=work, stages=True)
+        calls = self.graph.calls(sounds)
+        outputs, _ = runtimes.run(probe, self.kind, calls, carry=self.graph.carry, folder=work)
         for name, truth in self.graph.expected_stages(sounds).items():
             error = _difference(name, outputs[name][self.graph.warm_up :].reshape(truth.shape), truth)
             if not error <= TOLERANCE:
-                return ParityError(_said(name), f"differ from the Keras model's by {error:.1e}")
+                return ParityError(_words(name), f"differ from the Keras model's by {error:.1e}")
         worst = max(parity, key=lambda name: parity[name])
-        return ParityError(_said(worst), f"differ from the Keras model's by {parity[worst]:.1e}")
+        return ParityError(_words(worst), f"differ from the Keras model's by {parity[worst]:.1e}")
 
 
 def _difference(name: str, got: np.ndarray, truth: np.ndarray) -> float:
@@ -151,5 +152,5 @@ def _difference(name: str, got: np.ndarray, truth: np.ndarray) -> float:
     return float(np.sqrt(np.mean((got - truth) ** 2) / max(np.mean(truth**2), 1e-12)))
 
 
-def _said(name: str) -> str:
+def _words(name: str) -> str:
     return name.removesuffix("_next").replace("_", " ")

@@ -6,8 +6,10 @@ This file is run as a script with a JSON request, imports nothing of audioseq, a
 
 from __future__ import annotations
 
+import errno
 import json
 import os
+import signal
 import subprocess
 import sys
 import tempfile
@@ -20,6 +22,10 @@ import numpy as np
 __all__ = ["ConversionError", "convert", "run"]
 
 
+LIMIT = 600.0  # seconds that a child may take; the largest conversions take about a minute on a busy machine
+FULL_DISK = 74  # exit code of a child that could not write: EX_IOERR of sysexits.h
+
+
 class ConversionError(RuntimeError):
     """A conversion, or a converted model, that failed in its process."""
 
@@ -28,12 +34,22 @@ class ConversionError(RuntimeError):
 
 
 def convert(saved: Path, out: Path, kind: str, *, int8: bool = False) -> None:
-    """SavedModel folder to a LiteRT or ONNX file. Raises ConversionError with the converter's last words."""
+    """SavedModel folder to a LiteRT or ONNX file; what lies between goes beside the SavedModel.
+
+    Raises:
+        ConversionError: with the converter's last words, or that it did not end within `LIMIT`.
+        OSError: for a full disk.
+    """
     _ask({"task": "convert", "saved": str(saved), "out": str(out), "kind": kind, "int8": int8})
 
 
 def run(
-    path: Path, kind: str, inputs: dict[str, np.ndarray], *, carry: dict[str, str] | None = None
+    path: Path,
+    kind: str,
+    inputs: dict[str, np.ndarray],
+    *,
+    carry: dict[str, str] | None = None,
+    folder: Path | None = None,
 ) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
     """Run a model on one input after another.
 
@@ -42,33 +58,50 @@ def run(
         kind: ``"savedmodel"``, ``"litert"`` or ``"onnx"``.
         inputs: by name; ``(n, *shape)`` for n calls, or ``(*shape)`` of the first call where `carry` names it.
         carry: output name to the input name that it is given to in the next call.
+        folder: where inputs and outputs lie meanwhile; None: the system's folder of temporary files.
 
     Returns:
         Outputs by name, ``(n, *shape)``; and ``milliseconds`` (median, p99 of a call), ``memory_mb`` (of the
         process, above that after its imports; 0 where the system does not tell) and ``operations`` (how many, by
         kind, where the format tells).
+
+    Raises:
+        ConversionError: with the runtime's last words, or that it did not end within `LIMIT`.
+        OSError: for a full disk.
     """
-    with tempfile.TemporaryDirectory() as folder:
-        np.savez(Path(folder) / "in.npz", **inputs)  # type: ignore[arg-type]
-        _ask({"task": "run", "path": str(path), "kind": kind, "carry": carry or {}, "folder": folder})
-        with np.load(Path(folder) / "out.npz") as arrays:
+    with tempfile.TemporaryDirectory(dir=folder) as work:
+        np.savez(Path(work) / "in.npz", **inputs)  # type: ignore[arg-type]
+        _ask({"task": "run", "path": str(path), "kind": kind, "carry": carry or {}, "folder": work})
+        with np.load(Path(work) / "out.npz") as arrays:
             outputs = {name: arrays[name] for name in arrays.files}
-        return outputs, json.loads((Path(folder) / "facts.json").read_text())
+        return outputs, json.loads((Path(work) / "facts.json").read_text())
 
 
 def _ask(request: dict[str, Any]) -> None:
     environment = {**os.environ, "TF_CPP_MIN_LOG_LEVEL": "3", "CUDA_VISIBLE_DEVICES": "-1"}
-    done = subprocess.run(
+    child = subprocess.Popen(
         [sys.executable, "-P", __file__, json.dumps(request)],
         env=environment,
-        capture_output=True,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
         text=True,
-        check=False,
+        start_new_session=True,  # a group of its own, to be ended as a whole
     )
-    if done.returncode != 0:
-        lines = [line for line in done.stderr.strip().splitlines() if line.strip()]
-        what = f"killed by signal {-done.returncode}" if done.returncode < 0 else f"exit {done.returncode}"
-        last = lines[-1].strip()[:500] if lines else "it said nothing"
+    with child:
+        try:
+            _, messages = child.communicate(timeout=LIMIT)
+        except BaseException as error:
+            os.killpg(child.pid, signal.SIGKILL)
+            if isinstance(error, subprocess.TimeoutExpired):
+                what = f"{request['task']} of {request['kind']}"
+                raise ConversionError(f"{what} did not end within {LIMIT:g} s, and was killed") from None
+            raise
+    if child.returncode != 0:
+        lines = [line for line in messages.strip().splitlines() if line.strip()]
+        last = lines[-1].strip()[:500] if lines else "no message"
+        if child.returncode == FULL_DISK:
+            raise OSError(last)
+        what = f"killed by signal {-child.returncode}" if child.returncode < 0 else f"exit {child.returncode}"
         raise ConversionError(f"{request['task']} of {request['kind']} failed ({what}): {last}")
 
 
@@ -100,7 +133,7 @@ def _convert(request: dict[str, Any]) -> None:
             function, function.input_signature, opset=17, output_path=request["out"], large_model=False
         )
         return
-    with tempfile.TemporaryDirectory() as folder:
+    with tempfile.TemporaryDirectory(dir=Path(request["saved"]).parent) as folder:
         module = tf.Module()
         module.function = function
         tf.saved_model.save(module, folder, signatures={"serving_default": function})
@@ -218,4 +251,10 @@ def _run(request: dict[str, Any]) -> None:
 
 if __name__ == "__main__":
     asked = json.loads(sys.argv[1])
-    {"convert": _convert, "run": _run}[asked["task"]](asked)
+    try:
+        {"convert": _convert, "run": _run}[asked["task"]](asked)
+    except OSError as failure:
+        if failure.errno not in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
+            raise
+        print(failure.strerror, file=sys.stderr)
+        sys.exit(FULL_DISK)

@@ -1,7 +1,7 @@
 """A ``.keras`` classifier as SavedModel, LiteRT or ONNX: raw audio in, scores out, and the same numbers or no file.
 
 What is converted is one function of samples, with the features inside. Before a file gets its name it is run in its
-own runtime beside the Keras model, on recordings and made sounds; outputs that differ raise `ParityError` with the
+own runtime beside the Keras model, on recordings and synthetic sounds; outputs that differ raise `ParityError` with the
 first stage that went wrong. Conversions and runs happen in child processes.
 
 A streaming export is the step of `speech.streaming`: a block of samples and the state in, scores and state out. All
@@ -14,7 +14,6 @@ import dataclasses
 import importlib.util
 import json
 import os
-import shutil
 import tempfile
 from pathlib import Path
 from typing import Any
@@ -22,11 +21,13 @@ from typing import Any
 import keras
 import numpy as np
 
-from audioseq.exports.formats import NEEDS, SUFFIX, add_metadata, write_graph
+from audioseq.arguments import ArgumentError, require
+from audioseq.exports.formats import NEEDS, SUFFIX, add_metadata, read_metadata, write_graph
 from audioseq.exports.graphs import ClipGraph, Graph, StreamingGraph
 from audioseq.exports.parity import Comparison, ExportError, ExportReport
-from audioseq.files import write_json
+from audioseq.files import FileError, atomic_folder, atomic_path, write_json
 from audioseq.speech.classifier import SequenceClassifier
+from audioseq.speech.streaming import check_model
 
 __all__ = ["export"]
 
@@ -40,6 +41,7 @@ def export(
     streaming: bool = False,
     clips: np.ndarray | None = None,
     labels: np.ndarray | None = None,
+    overwrite: bool = False,
 ) -> ExportReport:
     """Write `model` into the folder `out` in another format, if it gives the same numbers there.
 
@@ -49,61 +51,94 @@ def export(
         format: ``"savedmodel"``, ``"litert"`` (built-in operations alone) or ``"onnx"``.
         int8: weights of the network in 8 bits (dynamic range); the features stay in float. LiteRT only.
         streaming: the step of a stream instead of whole clips.
-        clips: recordings ``(clips, samples)`` at the model's rate to compare on; made sounds come on top of them. int8
-            needs them: on made sounds alone its labels say nothing.
-        labels: class indices ``(clips,)``: the accuracy of both goes into the report, and int8 may lose one point.
+        clips: recordings ``(clips, samples)`` at the model's rate to compare on; synthetic sounds come on top of them.
+            int8 needs them: on synthetic sounds alone its labels say nothing.
+        labels: class indices of the clips, ``(clips,)``: the accuracy of both goes into the report, and int8 may lose
+            one point. A stream's scores are not of clips, so it has no accuracy.
+        overwrite: replace what lies there already, whatever it is. False: only an earlier export of a model with the
+            same class names.
 
     Raises:
-        ValueError: for another format, or arguments that do not go together.
-        ExportError: when a package is missing, the model cannot stream, or the folder cannot be written.
-        ConversionError: when the converter fails or crashes.
+        ArgumentError: for what is no model, another format, or arguments that do not go together.
+        ExportError: when a package is missing, the folder cannot be written, or something else lies there.
+        ConversionError: when the converter fails, crashes or hangs.
         StreamError: for the stream of a model that cannot stream.
         ParityError: when the outputs differ. Nothing is written then.
     """
-    if format not in SUFFIX:
-        raise ValueError(f"format is one of {', '.join(SUFFIX)}. Received: {format!r}")
-    if int8 and format != "litert":
-        raise ValueError(f"int8 is for litert. Received: format={format!r}")
-    if int8 and clips is None:
-        raise ValueError("int8 needs clips, real recordings to compare the labels on. Received: clips=None")
+    check_model(model)
+    require(format in SUFFIX, f"format is one of {', '.join(SUFFIX)}", format)
+    require(not int8 or format == "litert", "int8 is for litert", format)
+    require(not int8 or clips is not None, "int8 needs clips, real recordings to compare the labels on", clips)
+    if clips is not None:
+        clips = _checked_clips(clips, model)
+    if labels is not None:
+        labels = _checked_labels(labels, clips, model)
     if keras.backend.backend() != "tensorflow":
         raise ExportError(f"export needs Keras on TensorFlow. Received: {keras.backend.backend()}")
     missing = [name for name in NEEDS[format] if importlib.util.find_spec(name) is None]
     if missing:
         raise ExportError(f'{format} needs {", ".join(missing)}: pip install "audioseq[export]"')
-    sounds = _made_sounds(model) if clips is None else np.concatenate([_checked(clips, model), _made_sounds(model)])
     plain = format == "onnx"
     graph: Graph = StreamingGraph(model, plain=plain) if streaming else ClipGraph(model, plain=plain)
-    out = Path(out)
-    name = f"model{'_streaming' if streaming else ''}{'_int8' if int8 else ''}{SUFFIX[format]}"
+    target = Path(out) / f"model{'_streaming' if streaming else ''}{'_int8' if int8 else ''}{SUFFIX[format]}"
+    entries = Path(out) / "report.json"
+    sounds = _synthetic_sounds(model)
+    if clips is not None:
+        sounds = np.concatenate([clips, sounds])
+    place = atomic_folder if format == "savedmodel" else atomic_path
     try:
-        out.mkdir(parents=True, exist_ok=True)
-        work = tempfile.TemporaryDirectory(prefix=".export-", dir=out)
+        with place(target) as file, tempfile.TemporaryDirectory(prefix=".export-", dir=out) as work:
+            if not overwrite:
+                _check_earlier(target, format, model)
+            write_graph(graph, file, format, int8, work=Path(work))
+            add_metadata(file, format, {"class_names": list(model.class_names), "sr": model.sr, **graph.metadata()})
+            report = Comparison(graph, file, format, int8, labels)(sounds, Path(work))
+            report = dataclasses.replace(report, file=str(target))
+            # whatever happens now, the report of an earlier file never stands beside another file
+            _write_report(entries, target.name, None)
+        _write_report(entries, target.name, report)
     except OSError as error:
-        raise ExportError(f"{out}: cannot be written ({error.strerror})") from error
-    with work as folder:
-        file = Path(folder) / name
-        write_graph(graph, file, format, int8)
-        metadata = {"class_names": list(model.class_names), "sr": model.sr, **graph.metadata()}
-        add_metadata(file, format, metadata)
-        compare = Comparison(graph, file, format, int8, None if labels is None else np.asarray(labels))
-        report = dataclasses.replace(compare(sounds, Path(folder)), file=str(out / name))
-        _replace(file, out / name)
-    _add_report(out / "report.json", report)
+        raise ExportError(f"{os.fspath(out)}: cannot be written ({error.strerror or error})") from error
     return report
 
 
-def _checked(clips: Any, model: SequenceClassifier) -> np.ndarray:
+def _checked_clips(clips: Any, model: SequenceClassifier) -> np.ndarray:
     clips = np.asarray(clips)
     if clips.ndim != 2 or clips.shape[1] != model.n_samples or clips.dtype.kind != "f" or not len(clips):
-        raise ValueError(
+        raise ArgumentError(
             f"clips are float of shape (clips, {model.n_samples}), {model.duration:g} s at {model.sr} Hz. "
             f"Received: dtype {clips.dtype}, shape {clips.shape}"
         )
     return clips.astype(np.float32)
 
 
-def _made_sounds(model: SequenceClassifier) -> np.ndarray:
+def _checked_labels(labels: Any, clips: np.ndarray | None, model: SequenceClassifier) -> np.ndarray:
+    if clips is None:
+        raise ArgumentError("labels are of clips. Received: labels without clips")
+    labels = np.asarray(labels)
+    if labels.shape != (len(clips),) or labels.dtype.kind not in "iu":
+        received = f"dtype {labels.dtype}, shape {labels.shape}"
+    elif labels.min() < 0 or labels.max() >= len(model.class_names):
+        received = f"{labels.min()} to {labels.max()}"
+    else:
+        return labels
+    rule = f"class indices of shape ({len(clips)},), one of each clip, from 0 to {len(model.class_names) - 1}"
+    raise ArgumentError(f"labels are {rule}. Received: {received}")
+
+
+def _check_earlier(file: Path, kind: str, model: SequenceClassifier) -> None:
+    """Raise ExportError for a file that is anything but an export of a model with the same class names."""
+    if not file.exists():
+        return
+    try:
+        names = read_metadata(file, kind)["class_names"]
+    except FileError as error:
+        raise ExportError(f"{error}; overwrite=True replaces it") from error
+    if tuple(names) != model.class_names:
+        raise ExportError(f"{file}: is the export of a model of {', '.join(names)}; overwrite=True replaces it")
+
+
+def _synthetic_sounds(model: SequenceClassifier) -> np.ndarray:
     """Silence, a click, noise at four levels, a sweep and full-scale noise, ``(8, samples)``."""
     n, rng = model.n_samples, np.random.default_rng(0)
     sounds = np.zeros((8, n), np.float32)
@@ -116,16 +151,16 @@ def _made_sounds(model: SequenceClassifier) -> np.ndarray:
     return sounds
 
 
-def _replace(new: Path, old: Path) -> None:
-    if old.is_dir():
-        shutil.rmtree(old)
-    new.replace(old)
-
-
-def _add_report(path: Path, report: ExportReport) -> None:
+def _write_report(path: Path, name: str, report: ExportReport | None) -> None:
+    """Enter the report of the file `name`; None: strike out that of an earlier one, if there is any."""
     try:
-        entries = json.loads(path.read_text())
+        entries = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError):
+        entries = None
+    if not isinstance(entries, dict):
         entries = {}
-    entries[Path(report.file).name] = dataclasses.asdict(report)
+    if report is None and entries.pop(name, None) is None:
+        return
+    if report is not None:
+        entries[name] = dataclasses.asdict(report)
     write_json(path, entries)

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
-from audioseq.arguments import is_number, is_whole, require, short_repr
+from audioseq.arguments import at_most, is_flag, is_number, is_whole, require, short_repr
 from audioseq.features.steps import (
     Decibel,
     Derivative,
@@ -190,9 +190,10 @@ class Spectrogram(Feature):
             self.hop_length,
         )
         require(isinstance(self.window, str), "window is the name of a SciPy window", self.window)
-        require(_is_flag(self.center), "center is True or False", self.center)
+        require(is_flag(self.center), "center is True or False", self.center)
         require(is_number(self.power) and self.power > 0, "power is above 0: 1 magnitude, 2 power", self.power)
         require(self.precision in ("fast", "exact"), 'precision is "fast" or "exact"', self.precision)
+        at_most(self, sr=10_000_000, n_fft=2**17, hop_length=2**24)
 
     @property
     def hop(self) -> int:
@@ -236,7 +237,8 @@ class Mel(Spectrogram):
     def __post_init__(self) -> None:
         super().__post_init__()
         require(is_whole(self.n_mels, 1), "n_mels is a whole number, 1 or more", self.n_mels)
-        require(_is_flag(self.htk), "htk is True or False", self.htk)
+        at_most(self, n_mels=2**24 // (self.n_fft // 2 + 1))  # the bank's numbers
+        require(is_flag(self.htk), "htk is True or False", self.htk)
         top = self.sr / 2 if self.fmax is None else self.fmax
         require(
             is_number(self.fmin) and is_number(top) and 0 <= self.fmin < top <= self.sr / 2,
@@ -338,6 +340,7 @@ class Delta(Feature):
     def __post_init__(self) -> None:
         odd = is_whole(self.width, 3) and self.width % 2 == 1
         require(odd, "width is an odd number of frames, 3 or more", self.width)
+        at_most(self, width=255)
         orders = self.order if isinstance(self.order, tuple) else (self.order,)
         fits = bool(orders) and all(k == 0 or (is_whole(k, 1) and k < self.width) for k in orders)
         rule = f"order is from 1 to width - 1 = {self.width - 1}, or a tuple of such without repeats"
@@ -396,10 +399,12 @@ class Chain(Feature):
         object.__setattr__(self, "stages", tuple(flat))
         if not flat:
             raise ValueError("A chain has at least one stage. Received: none")
+        require(len(flat) <= 16, "A chain has at most 16 stages", len(flat))
         flat[0].front_end()
         for stage in flat[1:]:
             if isinstance(stage, Spectrogram):
                 raise ValueError(f"{type(stage).__name__} reads samples, so it can only stand first in a chain.")
+        at_most(self, n_features=2**17)
 
     def __repr__(self) -> str:
         return " >> ".join(map(repr, self.stages))
@@ -443,7 +448,3 @@ def _check_samples(y: Any, front: FrontEnd) -> np.ndarray:
     y = np.ascontiguousarray(y, np.float32)
     check_level(y)
     return y
-
-
-def _is_flag(value: Any) -> bool:
-    return isinstance(value, (bool, np.bool_))

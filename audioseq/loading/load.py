@@ -4,12 +4,17 @@ from __future__ import annotations
 
 import json
 import os
-import zipfile
+import tempfile
 from pathlib import Path
 from typing import Any
 
 import keras
 
+from audioseq.features import layer  # noqa: F401, registers what a network may begin with
+from audioseq.loading.archive import CONFIG, WEIGHTS, unpack
+from audioseq.loading.building import check_size
+from audioseq.loading.config import Config, read_config, shown
+from audioseq.loading.weights import check_weights
 from audioseq.models import layers  # noqa: F401, registers what a network may be made of
 from audioseq.models.saving import ModelError, WholeModel
 from audioseq.music.generator import SequenceGenerator
@@ -19,18 +24,30 @@ __all__ = ["load_model"]
 
 # what can be saved, and the recipe that uses it
 RECIPES: dict[type[WholeModel], str] = {SequenceClassifier: "speech_commands", SequenceGenerator: "music_generation"}
+# what Keras puts before the reason
+BEFORE = ["Exception encountered: ", "Error encountered:\n\n", "Error encountered during deserialization: "]
+BEFORE += ["Example error message for object "]
+LONGEST_REASON = 400
 
 
-def load_model(path: str | os.PathLike[str], kind: type[WholeModel] | None = None) -> Any:
-    """Read a model that was saved by `SequenceClassifier.save` or `SequenceGenerator.save`: nothing else is needed, and
-    no code in it is run.
+def load_model(path: str | os.PathLike[str], kind: type[keras.Model] | None = None) -> Any:
+    """Read a model that was saved by `SequenceClassifier.save` or `SequenceGenerator.save`, or any network of Keras'
+    own layers, ours, and those of the user's that are registered in this process: nothing else is needed.
+
+    A file of a stranger's is safe to read. It is copied within limits, and before Keras opens the copy, every class
+    and value in its configuration is held against a list, every array in its weights against what is stored, and the
+    model's size against the weights. No code in it is run, and no `Lambda` is read.
 
     Args:
         path: a ``.keras`` file.
-        kind: the class that it must be of; None: either.
+        kind: the class that it must be of; None: any.
+
+    Returns:
+        The model, not compiled: of the class that was saved.
 
     Raises:
-        ModelError: for a file that is missing, cut short, not a Keras model, not one of ours, or of another kind.
+        ModelError: for a file that is missing, cut short, not a Keras model, of another kind, or that holds what a
+            model may not; with the place in the file.
     """
     path = Path(path)
     if not path.is_file():
@@ -39,21 +56,53 @@ def load_model(path: str | os.PathLike[str], kind: type[WholeModel] | None = Non
     if path.suffix != ".keras":
         raise ModelError(f"{path}: the name of a model ends in .keras")
     try:
-        with zipfile.ZipFile(path) as archive:
-            config = json.loads(archive.read("config.json"))
-    except Exception as error:  # damage shows itself in many kinds: of zip, of zlib, of JSON
-        raise ModelError(f"{path}: is not a .keras model, or is cut short ({error})") from error
-    registered = config.get("registered_name") if isinstance(config, dict) else None
-    found = next((own for own in RECIPES if keras.saving.get_registered_name(own) == registered), None)
-    if found is None:
-        raise ModelError(f"{path}: is a Keras model, but not one of audioseq's. Received: {registered!r}")
-    if kind is not None and found is not kind:
-        raise ModelError(
-            f"{path}: is a {found.__name__}, not a {kind.__name__}: it goes with recipes/{RECIPES[found]}.py"
-        )
-    try:
-        model = keras.models.load_model(path, compile=False, safe_mode=True)
+        with tempfile.TemporaryDirectory(prefix="audioseq-") as folder:
+            return _load(path, Path(folder), kind)
+    except ModelError as error:
+        raise ModelError(f"{path}: {error}") from error.__cause__
     except Exception as error:  # Keras raises many kinds; each of them means that this file is no model of ours
-        reason = str(error).strip().split("\n")[0]
-        raise ModelError(f"{path}: cannot be loaded ({type(error).__name__}: {reason})") from error
+        raise ModelError(f"{path}: cannot be loaded ({type(error).__name__}: {first_cause(error)})") from error
+
+
+def _load(path: Path, folder: Path, kind: type[keras.Model] | None) -> keras.Model:
+    unpack(path, folder)
+    config = read_config(folder / CONFIG)
+    _check_kind(config, kind)
+    check_size(config, check_weights(folder / WEIGHTS))
+    (folder / CONFIG).write_text(json.dumps(config.tree), encoding="utf-8")
+    model = keras.models.load_model(folder, compile=False, safe_mode=True)
+    for part in model._flatten_layers():
+        _check_state(part)
     return model
+
+
+def _check_kind(config: Config, kind: type[keras.Model] | None) -> None:
+    name = config.tree["class_name"]
+    own = keras.Sequential if name == "Sequential" else keras.Model
+    found = config.custom.get(config.tree.get("registered_name") or name, own)
+    if kind is None or issubclass(found, kind):
+        return
+    goes = f": it goes with recipes/{RECIPES[found]}.py" if found in RECIPES else ""
+    raise ModelError(f"is a {shown(name).strip(chr(39))}, not a {kind.__name__}{goes}")
+
+
+def _check_state(part: Any) -> None:
+    """What is finite, and yet makes NaN of every score."""
+    for name in ("moving_variance", "variance", "adapt_variance"):
+        value = getattr(part, name, None)
+        own = isinstance(part, (keras.layers.BatchNormalization, keras.layers.Normalization))
+        if own and value is not None and not bool(keras.ops.all(keras.ops.convert_to_tensor(value) >= 0)):
+            raise ModelError(f"{WEIGHTS}: {part.name}: {name} is 0 or above")
+
+
+def first_cause(error: BaseException) -> str:
+    """What an error of Keras' is about, on one line."""
+    text = str(error)
+    for mark in BEFORE:
+        text = text.rsplit(mark, 1)[-1]
+    text, _, more = text.partition("\n\nList of objects that could not be loaded")
+    if more:  # the layer, and what is wrong with it
+        text = text.replace(":\n\n", ": ", 1)
+    lines = [line.strip() for line in text.splitlines() if line.strip()]
+    line = ascii(lines[0])[1:-1] if lines else ""
+    return line if len(line) <= LONGEST_REASON else line[: LONGEST_REASON - 3] + "..."

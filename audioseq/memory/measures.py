@@ -26,7 +26,6 @@ from keras import ops
 from audioseq.memory import jacobians, recurrent
 from audioseq.memory.recurrent import Prepared, Reading, RecurrentError
 from audioseq.plots import memory as plots
-from audioseq.speech.classifier import SequenceClassifier
 
 __all__ = ["GradientFlow", "LayerFlow", "MemoryShare", "Saturation", "gradient_flow", "hidden_states", "memory_share"]
 
@@ -41,9 +40,11 @@ def hidden_states(model: keras.Model, x: Any) -> dict[str, np.ndarray]:
     """The state h of each recurrent layer after every step of one sequence.
 
     Args:
-        model: a Keras model, or a `SequenceClassifier`.
+        model: a Keras model, also a subclassed one that has its weights, a `SequenceClassifier`, a
+            `SequenceGenerator` or its `TokenNetwork`.
         x: ``(time, features)``, or tokens ``(time,)``, also with a leading batch of 1; for a `SequenceClassifier`
-            samples ``(samples,)`` at its rate, or a file.
+            samples ``(samples,)`` at its rate, or a file; for a `SequenceGenerator` a MIDI file, a
+            `pretty_midi.PrettyMIDI` or a `Score` too.
 
     Returns:
         ``(time, units)`` float32 by layer name. Of a `Bidirectional` ``name/forward`` and ``name/backward``, both in
@@ -51,7 +52,7 @@ def hidden_states(model: keras.Model, x: Any) -> dict[str, np.ndarray]:
 
     Raises:
         RecurrentError: for a model without recurrent layers or whose memory cannot be followed, or another shape.
-        AudioError: for a file that cannot be read.
+        AudioError, MidiError: for a file that cannot be read.
     """
     prepared = recurrent.prepare(model, x)
     found = {}
@@ -105,6 +106,9 @@ class LayerFlow:
             return None
         return self.horizon * self.seconds_per_step
 
+    def __repr__(self) -> str:
+        return f"LayerFlow({self.name!r}, {self.kind}, {len(self.norms)} steps, horizon={self.horizon})"
+
 
 @dataclass(frozen=True, eq=False)
 class GradientFlow:
@@ -123,10 +127,13 @@ class GradientFlow:
         """`LayerFlow.horizon` by layer name."""
         return {name: layer.horizon for name, layer in self.layers.items()}
 
-    def plot(self, path: str | os.PathLike[str], title: str = "") -> None:
-        """Draw the norms against the lag into a PNG."""
+    def __repr__(self) -> str:
+        return f"GradientFlow({', '.join(map(repr, self.layers.values()))})"
+
+    def plot(self, path: str | os.PathLike[str] | None = None, title: str = "") -> Any:
+        """The norms against the lag, as a figure of Matplotlib; written as a PNG where there is a path."""
         names = {name: f"{name} ({layer.kind})" for name, layer in self.layers.items()}
-        plots.gradient_flow(
+        return plots.gradient_flow(
             path,
             {names[name]: layer.norms for name, layer in self.layers.items()},
             {names[name]: layer.horizon for name, layer in self.layers.items()},
@@ -144,7 +151,7 @@ def gradient_flow(model: keras.Model, x: Any, layer: str | None = None) -> Gradi
 
     Raises:
         RecurrentError: as for `hidden_states`, and for a name that is not there.
-        AudioError: for a file that cannot be read.
+        AudioError, MidiError: for a file that cannot be read.
     """
     prepared = recurrent.prepare(model, x)
     layers = {}
@@ -188,13 +195,13 @@ class MemoryShare:
     Attributes:
         layer: name of the layer whose input steps are weighed.
         of: ``state`` or ``score``.
-        share: ``(time, time)``: row t says how much of what stands at step t is owed to each step s. Not negative; a
+        share: ``(time, time)``: row t is how much of what stands at step t is owed to each step s. Not negative; a
             row sums to 1, or to 0 where nothing differs from the baseline.
         attribution: ``(time, time)``, signed; row t sums to ``difference[t]``.
         difference: what is explained: how far the state at t is from that for zeros, or the score.
         completeness: largest relative difference between the sum of a row and what it explains; rows that
             explain less than 1 % of the largest count against that.
-        label: the class whose score it is.
+        label: the class or token whose score it is, by its name where the model has names, else by its number.
         frames: what the model read, normalised ``(time, features)``, where it reads sound.
         seconds_per_step: None where the model reads no sound.
     """
@@ -209,10 +216,18 @@ class MemoryShare:
     frames: np.ndarray | None = None
     seconds_per_step: float | None = None
 
-    def plot(self, path: str | os.PathLike[str], title: str = "") -> None:
-        """Draw the share as a heat map into a PNG, under the frames where the model reads sound."""
-        score = f"score of “{self.label}” if the sound ended here"
-        plots.memory_share(
+    def __repr__(self) -> str:
+        label = "" if self.label is None else f", label={self.label!r}"
+        about = f"{self.layer!r}, of={self.of!r}, {len(self.share)} steps{label}"
+        return f"MemoryShare({about}, completeness={self.completeness:.2%})"
+
+    def plot(self, path: str | os.PathLike[str] | None = None, title: str = "") -> Any:
+        """The share as a heat map, under the frames where the model reads sound: a figure of Matplotlib; written as a
+        PNG where there is a path.
+        """
+        what = "sequence" if self.seconds_per_step is None else "sound"
+        score = f"score of “{self.label}” if the {what} ended here"
+        return plots.memory_share(
             path,
             self.share,
             frames=self.frames,
@@ -229,11 +244,13 @@ def memory_share(
 
     ``of="state"`` explains how far the output state h_t is from what it would be after zeros: the projection of that
     difference on its own direction, so that a row sums to its length. ``of="score"`` explains the winning class of the
-    whole sequence: its score, were the sequence to end at step t, less that for zeros of the same length. The share is
-    the absolute attribution, each row divided by its sum. A network that ignores its past has the identity.
+    whole sequence, of a music model the likeliest next token: its score, were the sequence to end at step t, less that
+    for zeros of the same length. The share is the absolute attribution, each row divided by its sum. A network that
+    ignores its past has the identity.
 
     Integrated gradients over Gauss-Legendre points, twice as many until every row is complete within 1 %. Time grows
-    with the square of the steps; memory, but for the matrices, does not.
+    with the square of the steps; memory, but for the matrices, does not. Through tens of tokens of a trained music
+    model the integral can need more points than there are; the warning says how far off it stays.
 
     Args:
         model, x: as for `hidden_states`.
@@ -244,7 +261,7 @@ def memory_share(
     Raises:
         RecurrentError: as for `gradient_flow`; of a score, also for a padded sequence, and for a model that cannot
             read one that ends earlier.
-        AudioError: for a file that cannot be read.
+        AudioError, MidiError: for a file that cannot be read.
     """
     if of not in ("state", "score"):
         raise RecurrentError(f'of is "state" or "score". Received: {of!r}')
@@ -258,7 +275,7 @@ def memory_share(
         difference, attribute = _explain_states(readings)
     else:
         difference, attribute, winner = _explain_scores(prepared, readings[0])
-        label = model.class_names[winner] if isinstance(model, SequenceClassifier) else str(winner)
+        label = str(winner) if prepared.names is None else prepared.names[winner]
     scale = np.maximum(np.abs(difference), SILENT * np.abs(difference).max() + np.finfo(float).tiny)
     for nodes in NODES:
         attribution = attribute(nodes)
@@ -330,7 +347,7 @@ def _explain_scores(prepared: Prepared, reading: Reading) -> tuple[np.ndarray, A
         )
     inputs = ops.flip(reading.inputs, axis=0) if reading.backward else reading.inputs
     time, features = inputs.shape
-    outputs = recurrent.outputs_from(prepared, reading.source)
+    outputs = recurrent.outputs_from(prepared, reading)
     winner = int(np.argmax(ops.convert_to_numpy(outputs(inputs[None]))[0]))
 
     def gradient(sequence: Any) -> tuple[Any, Any]:
@@ -346,7 +363,7 @@ def _explain_scores(prepared: Prepared, reading: Reading) -> tuple[np.ndarray, A
     except (ValueError, tf.errors.InvalidArgumentError) as error:
         reason = str(error).strip().split("\n")[0]
         raise RecurrentError(
-            f'of="score" asks the model at every step, and it cannot read a sequence that ends earlier: {reason}'
+            f'of="score" runs the model for every step, and it cannot read a sequence that ends earlier: {reason}'
         ) from error
 
     def attribute(nodes: int) -> np.ndarray:

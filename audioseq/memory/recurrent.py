@@ -22,7 +22,13 @@ import numpy as np
 from keras import ops
 
 from audioseq.audio import reading
+from audioseq.data.encoded import encode_file
+from audioseq.files import FileError
+from audioseq.midi.score import Score
+from audioseq.models.tokens import TokenNetwork
+from audioseq.music.generator import SequenceGenerator
 from audioseq.speech.classifier import SequenceClassifier
+from audioseq.tokens.base import BOS
 
 __all__ = ["Reading", "Recurrent", "RecurrentError", "read", "recurrent_layers"]
 
@@ -115,10 +121,11 @@ class Reading:
 
 @dataclass(frozen=True, eq=False)
 class Prepared:
-    """A network and the batch of one that it reads."""
+    """A network and the batch of one that it reads; names of its outputs, where it has names for them."""
 
     network: keras.Model
     batch: Any
+    names: tuple[str, ...] | None = None
     frames: np.ndarray | None = None
     seconds_per_frame: float | None = None
 
@@ -129,7 +136,7 @@ def recurrent_layers(model: keras.Model) -> list[Recurrent]:
     Raises:
         RecurrentError: for a layer whose cell is not one of Keras' three, one that is stateful, or where there is none.
     """
-    network = model.network if isinstance(model, SequenceClassifier) else model
+    network = model.network if isinstance(model, (SequenceClassifier, SequenceGenerator)) else model
     found = list(_walk(network, ""))
     if not found:
         raise RecurrentError(
@@ -180,23 +187,32 @@ def prepare(model: keras.Model, x: Any) -> Prepared:
     """The network inside a model, and one sequence as the batch that it reads.
 
     Args:
-        model: a Keras model with one input, or a `SequenceClassifier`.
+        model: a Keras model with one input, a `SequenceClassifier` or a `SequenceGenerator`.
         x: ``(time, features)``, or tokens ``(time,)``, also with a leading batch of 1; for a `SequenceClassifier`
-            samples ``(samples,)`` at its rate, or a file.
+            samples ``(samples,)`` at its rate, or a file; for a `SequenceGenerator` a MIDI file, a
+            `pretty_midi.PrettyMIDI` or a `Score` too, which begin with `tokens.base.BOS`, as in training.
 
     Raises:
-        RecurrentError: for another shape, or a value that is not finite.
-        AudioError: for a file that cannot be read.
+        RecurrentError: for another shape, or a value that is not finite, or no token.
+        AudioError, MidiError: for a file that cannot be read.
     """
     if keras.backend.backend() != "tensorflow":
         raise RecurrentError(f"memory is followed on Keras' TensorFlow backend. Received: {keras.backend.backend()}")
     if isinstance(model, SequenceClassifier):
         return _prepare_sound(model, x)
+    if isinstance(model, SequenceGenerator):
+        tokens = _tokens(_encoded(model, x), model.tokenizer.size)
+        return Prepared(model.network, tokens, names=model.tokenizer.vocabulary)
     if isinstance(x, (str, os.PathLike)):
-        raise RecurrentError(f"a file is for a SequenceClassifier; this model reads arrays. Received: {os.fspath(x)!r}")
+        raise RecurrentError(
+            f"a file is for a SequenceClassifier or a SequenceGenerator; this model reads arrays. "
+            f"Received: {os.fspath(x)!r}"
+        )
+    if isinstance(model, TokenNetwork):
+        return Prepared(model, _tokens(x, model.size))
     shape = getattr(model, "input_shape", None)
     if shape is None:
-        raise RecurrentError(f"the model {model.name!r} has no input shape yet: begin it with keras.Input")
+        return Prepared(model, _for_subclassed(model, x))
     if isinstance(shape, (list, dict)) or len(shape) not in (2, 3):
         raise RecurrentError(f"the model has one input, (batch, time, features) or (batch, time). Received: {shape}")
     batch = _finite(x)
@@ -206,6 +222,52 @@ def prepare(model: keras.Model, x: Any) -> Prepared:
     if batch.ndim != len(shape) or len(batch) != 1 or batch.shape[1] == 0 or not fits:
         raise RecurrentError(f"x is one sequence for a model that reads {shape}. Received: shape {np.shape(x)}")
     return Prepared(model, ops.convert_to_tensor(batch))
+
+
+def _encoded(model: SequenceGenerator, x: Any) -> Any:
+    """Tokens of a piece in whatever form; tokens as they are."""
+    try:
+        if isinstance(x, (str, os.PathLike)):
+            return np.concatenate([[BOS], encode_file(x, model.tokenizer)])
+        if isinstance(x, Score) or hasattr(x, "instruments"):
+            return np.concatenate([[BOS], model.tokenizer.encode(x)])
+    except FileError:
+        raise
+    except ValueError as error:
+        raise RecurrentError(f"x cannot be written in the model's tokens: {error}") from error
+    return x
+
+
+def _tokens(x: Any, size: int) -> Any:
+    batch = _finite(x)
+    batch = batch[None] if batch.ndim == 1 else batch
+    if batch.ndim != 2 or len(batch) != 1 or batch.shape[1] == 0:
+        raise RecurrentError(f"x is one sequence, (time,) of tokens. Received: shape {np.shape(x)}")
+    wrong = (batch < 0) | (batch >= size) | (batch != np.rint(batch))
+    if wrong.any():
+        raise RecurrentError(f"tokens are whole numbers, 0 to {size - 1}. Received: {batch[wrong][0]}")
+    return ops.convert_to_tensor(batch.astype(np.int32))
+
+
+def _for_subclassed(model: keras.Model, x: Any) -> Any:
+    """The batch for a model without an input shape."""
+    if not model.built:
+        raise RecurrentError(
+            f"the model {model.name!r} has no input shape yet: begin it with keras.Input, or call it once"
+        )
+    batch = _finite(x)
+    tokens = batch.dtype.kind == "i" and (batch.ndim == 1 or (batch.ndim == 2 and len(batch) == 1))
+    batch = batch[None] if batch.ndim == (1 if tokens else 2) else batch
+    if batch.ndim != (2 if tokens else 3) or len(batch) != 1 or batch.shape[1] == 0:
+        rule = "x is one sequence, (time, features), or (time,) of tokens"
+        raise RecurrentError(f"{rule}. Received: shape {np.shape(x)}")
+    batch = ops.convert_to_tensor(batch)
+    try:
+        model(batch, training=False)
+    except Exception as error:  # of whatever the model is made of
+        reason = str(error).strip().split("\n")[0]
+        raise RecurrentError(f"the model {model.name!r} cannot read x, shape {np.shape(x)}: {reason}") from error
+    return batch
 
 
 def _prepare_sound(model: SequenceClassifier, x: Any) -> Prepared:
@@ -218,14 +280,15 @@ def _prepare_sound(model: SequenceClassifier, x: Any) -> Prepared:
             raise RecurrentError(f"x is a file, or samples (samples,) at {model.sr} Hz. Received: shape {y.shape}")
     frames = model.frames(ops.convert_to_tensor(reading.fit_length(y.astype(np.float32), model.n_samples)[None]))
     first, second = model.feature.times(2)
-    return Prepared(model.network, frames, ops.convert_to_numpy(frames)[0], float(second - first))
+    seconds = float(second - first)
+    return Prepared(model.network, frames, tuple(model.class_names), ops.convert_to_numpy(frames)[0], seconds)
 
 
 def _finite(x: Any) -> np.ndarray:
     x = np.asarray(x)
-    if x.dtype.kind not in "iuf" or not np.isfinite(x).all():
+    if x.dtype.kind not in "biuf" or not np.isfinite(x).all():
         raise RecurrentError(f"x holds finite numbers. Received: {x.dtype} with {x.size} values")
-    return x.astype(np.int32 if x.dtype.kind in "iu" else np.float32)
+    return x.astype(np.int32 if x.dtype.kind in "biu" else np.float32)
 
 
 def read(prepared: Prepared, sources: list[Recurrent]) -> list[Reading]:
@@ -237,32 +300,32 @@ def read(prepared: Prepared, sources: list[Recurrent]) -> list[Reading]:
     """
     import tensorflow as tf
 
-    heard: dict[int, list[tuple[Any, Any]]] = {}
+    calls: dict[int, list[tuple[Any, Any]]] = {}
     readers = {id(one.reader): (one.reader, one.reader_name) for one in sources}
 
-    def listen(key: int, name: str, call: Callable[..., Any]) -> Callable[..., Any]:
-        def listening(sequence: Any, initial_state: Any = None, mask: Any = None, training: Any = None) -> Any:
+    def record(key: int, name: str, call: Callable[..., Any]) -> Callable[..., Any]:
+        def recording(sequence: Any, initial_state: Any = None, mask: Any = None, training: Any = None) -> Any:
             if initial_state is not None:
                 raise RecurrentError(f"layer {name!r} begins with a state that another layer gives: not followed here")
-            heard[key].append((sequence, mask))
+            calls[key].append((sequence, mask))
             return call(sequence, mask=mask, training=training)
 
-        return listening
+        return recording
 
-    def listened() -> Any:
-        heard.update({key: [] for key in readers})
-        with _patched([(layer, listen(key, name, layer.call)) for key, (layer, name) in readers.items()]):
+    def recorded() -> Any:
+        calls.update({key: [] for key in readers})
+        with _patched([(layer, record(key, name, layer.call)) for key, (layer, name) in readers.items()]):
             prepared.network(prepared.batch, training=False)
-        return dict(heard)
+        return dict(calls)
 
     # a graph is quicker than one eager run, and leaves out what comes behind the last layer
-    heard = tf.function(listened, autograph=False).get_concrete_function()()
+    calls = tf.function(recorded, autograph=False).get_concrete_function()()
     found = []
     for one in sources:
-        if len(heard[id(one.reader)]) != 1:
-            times = len(heard[id(one.reader)])
+        if len(calls[id(one.reader)]) != 1:
+            times = len(calls[id(one.reader)])
             raise RecurrentError(f"layer {one.name!r} reads one sequence when the model runs. Received: {times}")
-        sequence, mask = heard[id(one.reader)][0]
+        sequence, mask = calls[id(one.reader)][0]
         inputs = sequence[0]
         if mask is not None:
             inputs = inputs[np.asarray(ops.convert_to_numpy(mask))[0].astype(bool)]
@@ -273,17 +336,20 @@ def read(prepared: Prepared, sources: list[Recurrent]) -> list[Reading]:
     return found
 
 
-def outputs_from(prepared: Prepared, source: Recurrent) -> Callable[[Any], Any]:
+def outputs_from(prepared: Prepared, reading: Reading) -> Callable[[Any], Any]:
     """The model's output as a function of what a layer reads, ``(batch, time, features) -> (batch, outputs)``.
 
-    Of an output for each step, the last one.
+    Of an output for each step, the last one. What goes past the layer stays as it is, and ends where the sequence does,
+    where both have as many steps.
     """
-    reader = source.reader
+    reader = reading.source.reader
+    strided = reading.inputs.shape[0] != prepared.batch.shape[1]
 
     def outputs(sequence: Any) -> Any:
-        call = reader.call
+        call, (n, time) = reader.call, ops.shape(sequence)[:2]
+        batch = prepared.batch if strided else ops.repeat(prepared.batch[:, :time], n, axis=0)
         with _patched([(reader, lambda _, training=None, **more: call(sequence, training=training))]):
-            y = prepared.network(prepared.batch, training=False)
+            y = prepared.network(batch, training=False)
         return y[:, -1] if len(y.shape) == 3 else y
 
     return outputs

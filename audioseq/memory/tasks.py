@@ -1,6 +1,6 @@
 """The classical tasks that ask for a long memory, made on the fly (Hochreiter & Schmidhuber 1997).
 
-A `Task` gives batches of sequences ``(batch, time, features)`` and judges what a network says at every step,
+A `Task` gives batches of sequences ``(batch, time, features)`` and judges what a network predicts at every step,
 ``(batch, time, outputs)``. Batches are drawn by TensorFlow from a seed, inside a graph too.
 """
 
@@ -15,15 +15,15 @@ __all__ = ["Task", "adding_problem", "copy_task"]
 
 @dataclass(frozen=True)
 class Task:
-    """What is asked of a network.
+    """What a network has to learn.
 
     Attributes:
         name: of the task.
         features, outputs: of each step.
         batch: ``(n, seed) -> (x, y)``, the seed two integers.
-        loss: ``(y, said) -> `` mean loss.
-        right: ``(y, said) -> `` whether each answer is right.
-        guess: share that is right without listening.
+        loss: ``(y, predicted)`` to the mean loss.
+        right: ``(y, predicted)`` to whether each answer is right.
+        guess: share that is right without reading the sequence.
     """
 
     name: str
@@ -38,7 +38,7 @@ class Task:
 def adding_problem(length: int) -> Task:
     """Add the two numbers that are marked, one in each half of `length` steps: right is within 0.1 of the sum.
 
-    Who always says 1 is right in 19 % and has a squared error of 1/6.
+    Always to predict 1 is right in 19 % and has a squared error of 1/6.
     """
     import tensorflow as tf
 
@@ -51,11 +51,11 @@ def adding_problem(length: int) -> Task:
         marks = tf.one_hot(first, length) + tf.one_hot(second, length)
         return tf.stack([values, marks], -1), tf.reduce_sum(values * marks, 1)
 
-    def loss(y: Any, said: Any) -> Any:
-        return tf.reduce_mean(tf.square(said[:, -1, 0] - y))
+    def loss(y: Any, predicted: Any) -> Any:
+        return tf.reduce_mean(tf.square(predicted[:, -1, 0] - y))
 
-    def right(y: Any, said: Any) -> Any:
-        return tf.abs(said[:, -1, 0] - y) < 0.1
+    def right(y: Any, predicted: Any) -> Any:
+        return tf.abs(predicted[:, -1, 0] - y) < 0.1
 
     return Task("adding_problem", 2, 1, batch, loss, right, 0.19)
 
@@ -67,15 +67,15 @@ def copy_task(lag: int) -> Task:
     shown, symbols = 3, 4
 
     def batch(n: int, seed: Any) -> tuple[Any, Any]:
-        said = tf.random.stateless_uniform((n, shown), seed, 0, symbols, tf.int32)
+        symbol = tf.random.stateless_uniform((n, shown), seed, 0, symbols, tf.int32)
         blank = tf.fill((n, lag), symbols)
         ask = tf.fill((n, shown), symbols + 1)
-        return tf.one_hot(tf.concat([said, blank, ask], 1), symbols + 2), said
+        return tf.one_hot(tf.concat([symbol, blank, ask], 1), symbols + 2), symbol
 
-    def loss(y: Any, said: Any) -> Any:
-        return tf.reduce_mean(tf.nn.sparse_softmax_cross_entropy_with_logits(y, said[:, -shown:]))
+    def loss(y: Any, predicted: Any) -> Any:
+        return tf.reduce_mean(tf.nn.sparse_softmax_cross_entropy_with_logits(y, predicted[:, -shown:]))
 
-    def right(y: Any, said: Any) -> Any:
-        return tf.argmax(said[:, -shown:], -1, tf.int32) == y
+    def right(y: Any, predicted: Any) -> Any:
+        return tf.argmax(predicted[:, -shown:], -1, tf.int32) == y
 
     return Task("copy_task", symbols + 2, symbols, batch, loss, right, 1 / symbols)

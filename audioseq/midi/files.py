@@ -25,9 +25,10 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
+from audioseq.arguments import require
 from audioseq.files import atomic_path, find_files
 from audioseq.midi.parsing import read_score
-from audioseq.midi.score import as_pretty_midi
+from audioseq.midi.score import Score, as_pretty_midi
 from audioseq.midi.smf import Limits
 
 if TYPE_CHECKING:
@@ -64,7 +65,7 @@ def load_midi(
     return as_pretty_midi(read_score(path, sustain=sustain, limits=limits))
 
 
-def save_midi(path: str | os.PathLike[str], notes: pretty_midi.PrettyMIDI) -> None:
+def save_midi(path: str | os.PathLike[str], notes: Score | pretty_midi.PrettyMIDI) -> None:
     """Write a MIDI file, whole or not at all.
 
     As `notes.write`, but a tempo keeps its microseconds, which pretty_midi cuts off.
@@ -74,11 +75,15 @@ def save_midi(path: str | os.PathLike[str], notes: pretty_midi.PrettyMIDI) -> No
         notes: the piece.
 
     Raises:
-        ValueError: another suffix, or a note that does not end after it begins and would sound for ever.
+        ValueError: another suffix, what is no piece, or a note that does not end after it begins and would sound for
+            ever.
         OSError: the disk is full or the place cannot be written. The old file stays as it was.
     """
     if Path(path).suffix.lower() not in (".mid", ".midi"):
         raise ValueError(f"path must end in .mid or .midi. Received: {os.fsdecode(path)!r}")
+    if isinstance(notes, Score):
+        notes = as_pretty_midi(notes)
+    require(hasattr(notes, "instruments"), "notes is a pretty_midi.PrettyMIDI or a Score", notes)
     for note in (note for instrument in notes.instruments for note in instrument.notes):
         if not 0 <= note.start < note.end < float("inf"):
             raise ValueError(f"a note must begin at 0 s or later and end after it begins. Received: {note!r}")

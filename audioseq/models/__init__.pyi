@@ -1,4 +1,11 @@
-from . import layers as layers, rolls as rolls, saving as saving, sound as sound, tokens as tokens
+from . import (
+    layers as layers,
+    recurrent as recurrent,
+    rolls as rolls,
+    saving as saving,
+    sound as sound,
+    tokens as tokens,
+)
 from .layers import (
     FULL as FULL,
     MADE as MADE,
@@ -6,12 +13,16 @@ from .layers import (
     Meter as Meter,
     Recall as Recall,
 )
+from .recurrent import (
+    LSTM as LSTM,
+)
 from .rolls import (
     polyphony_lstm as polyphony_lstm,
 )
 from .saving import (
     ModelError as ModelError,
     WholeModel as WholeModel,
+    check_clock as check_clock,
     full_precision as full_precision,
 )
 from .sound import (

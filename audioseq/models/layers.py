@@ -9,8 +9,12 @@ import keras
 import numpy as np
 from keras import ops
 
+from audioseq.arguments import is_whole, require
+
 __all__ = ["FULL", "MADE", "Harmony", "Meter", "Recall"]
 
+MOST_CONTEXTS = 64
+MOST_MASK = 2**22  # numbers
 FULL = "float32"  # recurrent states and logits, also under mixed precision: cuDNN's kernels have no bfloat16
 
 
@@ -64,6 +68,8 @@ class Meter(keras.layers.Layer):
 
     def __init__(self, periods: Sequence[int] = (2, 3, 4, 6, 8, 12, 16, 24, 32, 48, 64), **kwargs: Any) -> None:
         super().__init__(**kwargs)
+        fits = 0 < len(periods) <= MOST_CONTEXTS and all(is_whole(period, 1) for period in periods)
+        require(fits, f"periods are 1 to {MOST_CONTEXTS} whole numbers of frames", periods)
         self.periods = tuple(periods)
 
     def call(self, frames: Any) -> Any:
@@ -103,8 +109,9 @@ class Recall(keras.layers.Layer):
 
     def __init__(self, lengths: Sequence[int] = (1, 2, 4, 8, 16), memory: float = 64.0, **kwargs: Any) -> None:
         super().__init__(**kwargs)
-        if not lengths or min(lengths) < 1 or list(lengths) != sorted(set(lengths)):
-            raise ValueError(f"lengths are rising numbers of frames. Received: {lengths!r}")
+        fits = 0 < len(lengths) <= MOST_CONTEXTS and all(is_whole(length, 1) for length in lengths)
+        rule = f"lengths are rising numbers of frames, at most {MOST_CONTEXTS}"
+        require(fits and list(lengths) == sorted(set(lengths)), rule, lengths)
         if not memory > 0:
             raise ValueError(f"memory is a number of frames above 0. Received: {memory!r}")
         self.lengths, self.memory = tuple(lengths), memory
@@ -164,6 +171,8 @@ class MADE(keras.layers.Layer):
 
     def build(self, input_shape: Any) -> None:
         features, keys = input_shape[0][-1], input_shape[-1][-1]
+        largest = keys * max(keys, self.units)
+        require(largest <= MOST_MASK, f"keys and units make masks of at most {MOST_MASK:,} numbers", largest)
         key = np.arange(keys)
         bound = np.linspace(1, keys - 1, self.units).astype(int)
         self.seen = (key[:, None] < bound).astype(np.float32)  # (keys, units)

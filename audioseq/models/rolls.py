@@ -6,6 +6,7 @@ import keras
 from keras import layers
 
 from audioseq.models.layers import FULL, MADE, Harmony, Meter, Recall
+from audioseq.models.recurrent import LSTM
 
 __all__ = ["polyphony_lstm"]
 
@@ -46,7 +47,7 @@ def polyphony_lstm(
     known = layers.Concatenate()([frames, Recall(dtype=FULL)(frames)]) if recall else frames
     x = layers.Concatenate()([known, Harmony(dtype=FULL)(frames), Meter(dtype=FULL)(frames)])
     x = layers.Dense(units // 2, dtype=FULL)(layers.Dropout(0.4 * dropout)(x))  # the LSTM reads the less, the faster
-    x = layers.LSTM(units, return_sequences=True, dtype=FULL)(x)  # (batch, time, units)
+    x = LSTM(units, return_sequences=True, dtype=FULL)(x)  # (batch, time, units)
     x = layers.Dropout(dropout)(x)
     judge = layers.Dense(keys, bias_initializer=keras.initializers.Constant(KEY_IS_UP), dtype=FULL)
     logits = judge(layers.Concatenate()([x, known]))

@@ -15,6 +15,7 @@ import keras
 from keras import layers
 
 from audioseq.models.layers import FULL
+from audioseq.models.recurrent import LSTM
 
 __all__ = [
     "TIME_STRIDE",
@@ -47,7 +48,7 @@ def rnn(n_features: int, n_classes: int, *, units: int = 128, dropout: float = 0
 
 def lstm(n_features: int, n_classes: int, *, units: int = 128, dropout: float = 0.2) -> keras.Model:
     """Two layers of long short-term memory (Hochreiter & Schmidhuber 1997); the state after the last frame answers."""
-    return _recurrent("lstm", layers.LSTM, n_features, n_classes, units, dropout)
+    return _recurrent("lstm", LSTM, n_features, n_classes, units, dropout)
 
 
 def gru(n_features: int, n_classes: int, *, units: int = 128, dropout: float = 0.2) -> keras.Model:
@@ -84,7 +85,7 @@ def cnn_lstm(
     inputs = keras.Input((None, n_features))
     x = _convolutions(inputs, n_features, filters, causal=True)  # (batch, time / 4, channels)
     x = layers.Dropout(dropout)(x)
-    x = layers.LSTM(units, return_sequences=True, dtype=FULL)(x)  # (batch, time / 4, units)
+    x = LSTM(units, return_sequences=True, dtype=FULL)(x)  # (batch, time / 4, units)
     weights = layers.Softmax(axis=1)(layers.Dense(heads, dtype=FULL)(x))  # (batch, time / 4, heads)
     x = layers.Dot(axes=1)([weights, x])  # (batch, heads, units)
     x = layers.Dropout(dropout)(layers.Flatten()(x))

@@ -13,6 +13,7 @@ import keras
 from keras import layers
 
 from audioseq.models.layers import FULL
+from audioseq.models.recurrent import LSTM
 
 __all__ = ["TokenNetwork", "event_gru", "event_lstm", "event_rnn"]
 
@@ -29,7 +30,7 @@ def event_lstm(
         dropout: between layers, in training.
         tied: whether the softmax has the embedding's weights (Press & Wolf 2017, arXiv:1608.05859).
     """
-    recurrent = [layers.LSTM(n, return_sequences=True, dtype=FULL) for n in units]
+    recurrent = [LSTM(n, return_sequences=True, dtype=FULL) for n in units]
     return TokenNetwork(size, recurrent, embedding=embedding, dropout=dropout, tied=tied, name="event_lstm")
 
 

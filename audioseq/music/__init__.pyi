@@ -32,6 +32,7 @@ from .evaluation import (
 )
 from .generator import (
     Note as Note,
+    NoteStream as NoteStream,
     Options as Options,
     Plan as Plan,
     SequenceGenerator as SequenceGenerator,

@@ -1,6 +1,6 @@
 """What a generated piece must keep to, as masks beside a tokenizer's grammar: length, keys, range, polyphony.
 
-A `Constraints` has the interface of a grammar: ``start(...)`` is a state, ``allowed(state, keep)`` tells which tokens
+A `Constraints` has the interface of a grammar: ``start(...)`` is a state, ``allowed(state, keep)`` gives which tokens
 may follow, ``advance(state, token)`` gives the next state; on NumPy, or with ``ops=keras.ops`` in a compiled loop. The
 limits lie in the state itself, so that the sequences of a batch may have different ones. Whatever is drawn from what is
 allowed ends: the last note ends at the last step, no note is left hanging, and at every moment some token is allowed.
@@ -44,10 +44,11 @@ def key_pitches(key: str) -> frozenset[int]:
     Raises:
         ValueError: there is no such key.
     """
+    rule = f'a key is a tonic and one of {sorted(SCALES)}, such as "F# minor"'
+    require(isinstance(key, str), rule, key)
     tonic, _, scale = key.strip().partition(" ")
     scale = " ".join(scale.lower().split())
     letter, accidental = tonic[:1].upper(), tonic[1:]
-    rule = f'a key is a tonic and one of {sorted(SCALES)}, such as "F# minor"'
     require(letter in LETTERS and accidental in ACCIDENTALS and scale in SCALES, rule, key)
     return frozenset((LETTERS[letter] + ACCIDENTALS[accidental] + step) % 12 for step in SCALES[scale])
 
@@ -103,7 +104,7 @@ class Constraints:
         return int(state[self._grammar]) - self.now(state)
 
     def now(self, state: np.ndarray) -> int:
-        """The step up to which everything is said: what follows begins, and what sounds ends, there or later."""
+        """The step up to which everything is settled: what follows begins, and what sounds ends, there or later."""
         return int(state[self._grammar - 1])
 
     @functools.cached_property
@@ -143,13 +144,13 @@ class EventConstraints(Constraints):
         left, most = state[..., n : n + 1] - now, state[..., n + 1 : n + 2]
         voices = ops.sum(ops.where(slots != tokens.SILENT, 1, 0), axis=-1, keepdims=True)
         hit = ops.any(drums == tokens.BEGUN, axis=-1, keepdims=True)  # and lasts a step
-        heard = ops.logical_or(voices > 0, ops.logical_and(hit, left == 1))
+        sounds = ops.logical_or(voices > 0, ops.logical_and(hit, left == 1))
 
         on = ops.logical_and(ops.logical_and(grammar, keep), ops.logical_and(kind == tokens.NOTE_ON, voices < most))
         strike = ops.logical_or(on, ops.logical_and(grammar, kind == tokens.DRUM))
         wait = np.where(kind == tokens.SHIFT, self._value + 1, 0)
         # a wait up to the end is for notes that sound until then
-        waits = ops.logical_and(wait > 0, ops.where(heard, wait <= left, wait < left))
+        waits = ops.logical_and(wait > 0, ops.where(sounds, wait <= left, wait < left))
         # in state "wants a note" nothing was struck since the velocity, so what could be struck then still can
         first = self.tokenizer.table.first[tokens.NOTE_ON]
         in_range = keep[..., first : first + self.tokenizer.n_pitches]

@@ -5,9 +5,9 @@ What is compared is the melody: the top voice as intervals in semitones, so that
 before it. That ratio is rounded on a logarithmic scale, to a fifth of an octave, so that tempo does not matter, nor
 haste below 7 %; 3/2, 4/3, 2 and 3 all lie in the middle of a bin.
 
-Where a piece is asked for, its melody serves as well, and spares finding it again.
+Where a piece is expected, its melody serves as well, and spares finding it again.
 
-Short runs of intervals recur everywhere: say what of a generated piece is a copy beside what of a held-out piece is.
+Short runs of intervals recur everywhere: report what of a generated piece is a copy beside what of a held-out piece is.
 """
 
 from __future__ import annotations
@@ -51,7 +51,7 @@ def melody(notes: Score | pretty_midi.PrettyMIDI) -> np.ndarray:
     """The top voice: of the notes that begin together the highest, unless it begins under a higher one that sounds.
 
     Args:
-        notes: the piece. Its drums are not heard.
+        notes: the piece. Its drums are left out.
 
     Returns:
         Structured array ``(notes,)`` with the fields of `Score.notes`, by start.
@@ -158,7 +158,7 @@ class Shared:
 
 @dataclass(frozen=True)
 class Leakage:
-    """How much a test set shares with its training set; ``print(leakage)`` says it.
+    """How much a test set shares with its training set; ``print(leakage)`` shows it.
 
     Attributes:
         n: intervals of a gram.

@@ -51,6 +51,14 @@ class MusicEvaluation:
             "usual_copies": [asdict(copy) for copy in self.usual],
         }
 
+    def __repr__(self) -> str:
+        rows = [row for row in self.statistics.figures.values() if row is not None]
+        copy = f", longest copy {max(copy.n_notes for copy in self.copies)} notes" if self.copies else ""
+        return (
+            f"MusicEvaluation({self.likelihood.per_token:.3f} nats a token on {self.likelihood.pieces} pieces, "
+            f"{sum(row.within for row in rows)} of {len(rows)} statistics within{copy})"
+        )
+
     def __str__(self) -> str:
         what, lines = self.likelihood, []
         lines.append(
@@ -105,11 +113,11 @@ def evaluate_music(
     copies: list[Copy] = []
     usual: list[Copy] = []
     if training is not None:
-        heard = scores_of(model, training)
-        leakage = shared_grams(heard, pieces, training_names=training.names, testing_names=held_out.names)
+        learnt = scores_of(model, training)
+        leakage = shared_grams(learnt, pieces, training_names=training.names, testing_names=held_out.names)
         if leakage.clean:
             clean = token_likelihood(model, held_out, leakage.clean, nats=nats)
-        index = CopyIndex(heard, training.names)
+        index = CopyIndex(learnt, training.names)
         copies, usual = ([index.longest(piece) for piece in group] for group in (written, pieces))
     return MusicEvaluation(
         token_likelihood(model, held_out, nats=nats), clean, leakage, compare(written, pieces), copies, usual

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import dataclasses
 import functools
-import math
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -19,11 +18,11 @@ from typing import TYPE_CHECKING, Any
 import keras
 import numpy as np
 
-from audioseq.arguments import ArgumentError, is_count, is_whole, require
+from audioseq.arguments import ArgumentError, is_count, is_number, is_whole, require
 from audioseq.midi.score import Score, as_pretty_midi, as_score
 from audioseq.models.saving import WholeModel, full_precision
 from audioseq.models.tokens import TokenNetwork
-from audioseq.music.constraints import MOST_VOICES, constraints_of, pitch_mask
+from audioseq.music.constraints import MOST_VOICES, constraints_of, key_pitches, pitch_mask
 from audioseq.music.sampling import CHUNK, Job, Sampler
 from audioseq.tokens import beats
 from audioseq.tokens.base import MOST_STEPS, Tokenizer
@@ -32,27 +31,28 @@ from audioseq.tokens.tokenizers import BeatTokenizer, tokenizer_from_dict
 if TYPE_CHECKING:
     import pretty_midi
 
-__all__ = ["Note", "Options", "Plan", "SequenceGenerator", "plan"]
+__all__ = ["Note", "NoteStream", "Options", "Plan", "SequenceGenerator", "plan"]
 
-
-BARS = 16  # of a piece where no length is asked for
+BARS = 16  # of a piece where no length is requested
+DRAWN_SEEDS = 2**31  # below: short enough to type again
+BEATS = (1, 2, 4, 8, 16, 32)  # notes that a meter may count
 
 
 @dataclass(frozen=True, kw_only=True)
 class Options:
-    """What is asked of a piece.
+    """What is requested of a piece.
 
     Attributes:
         bars: its length, the prompt included. Where neither this nor `seconds` is given, 16.
         seconds: its length, in the place of `bars`.
-        temperature: logits are divided by it: below 1 bolder in what is likely; 0 always takes the likeliest.
+        temperature: logits are divided by it: the lower, the likelier what is drawn; 0 always takes the likeliest.
         top_k: only so many likeliest tokens are drawn from; None: all.
         top_p: only the likeliest tokens that together have this probability; 1: all.
         min_p: only tokens at least so likely, in shares of the likeliest.
         key: such as ``"C major"`` or ``"F# minor"``; other notes are not drawn. None: all are.
         pitch_range: lowest and highest MIDI pitch; None: those that the model learnt.
         polyphony: notes that may sound together, 1 to 32.
-        tempo: quarter notes a minute; None: the prompt's, or what the model knows.
+        tempo: quarter notes a minute, 4 to 1000; None: the prompt's, or what the model knows.
         meter: such as ``(3, 4)``; None: the prompt's, or what the model knows.
 
     Raises:
@@ -72,17 +72,26 @@ class Options:
     meter: tuple[int, int] | None = None
 
     def __post_init__(self) -> None:
+        for name in ("pitch_range", "meter"):
+            if isinstance(getattr(self, name), list):
+                object.__setattr__(self, name, tuple(getattr(self, name)))
         require(self.bars is None or self.seconds is None, "bars or seconds, not both", (self.bars, self.seconds))
         require(self.bars is None or is_whole(self.bars, 1), "bars is a whole number from 1", self.bars)
         rule = "seconds is a number above 0"
-        require(self.seconds is None or (math.isfinite(self.seconds) and self.seconds > 0), rule, self.seconds)
+        require(self.seconds is None or (is_number(self.seconds) and self.seconds > 0), rule, self.seconds)
         rule = "temperature is a number, 0 (the likeliest token each time) or above; 1 is the model as it is"
-        require(math.isfinite(self.temperature) and self.temperature >= 0, rule, self.temperature)
+        require(is_number(self.temperature) and self.temperature >= 0, rule, self.temperature)
         rule = "top_k is a whole number from 1, or None"
         require(self.top_k is None or is_whole(self.top_k, 1), rule, self.top_k)
-        require(0 < self.top_p <= 1, "top_p is a probability above 0", self.top_p)
-        require(0 <= self.min_p <= 1, "min_p is from 0 to 1", self.min_p)
-        require(self.tempo is None or 4 <= self.tempo <= 1000, "tempo is 4 to 1000 quarter notes a minute", self.tempo)
+        require(is_number(self.top_p) and 0 < self.top_p <= 1, "top_p is a probability above 0", self.top_p)
+        require(is_number(self.min_p) and 0 <= self.min_p <= 1, "min_p is from 0 to 1", self.min_p)
+        if self.key is not None:
+            key_pitches(self.key)
+        rule = "pitch_range is two MIDI pitches, 0 <= low <= high <= 127"
+        require(self.pitch_range is None or _is_range(self.pitch_range), rule, self.pitch_range)
+        rule = f"polyphony is a whole number, 1 to {MOST_VOICES}"
+        require(is_count(self.polyphony, 1, MOST_VOICES), rule, self.polyphony)
+        require(self.tempo is None or _is_tempo(self.tempo), "tempo is 4 to 1000 quarter notes a minute", self.tempo)
         rule = "meter is two whole numbers such as (3, 4), the second 1, 2, 4, 8, 16 or 32"
         require(self.meter is None or _is_meter(self.meter), rule, self.meter)
 
@@ -97,6 +106,19 @@ class Note:
     end: float
     program: int
     is_drum: bool
+
+
+class NoteStream(Iterator[Note]):
+    """The notes of a piece, each as soon as it has ended; `seed` writes the piece again."""
+
+    def __init__(self, notes: Iterator[Note], seed: int) -> None:
+        self._notes, self.seed = notes, seed
+
+    def __next__(self) -> Note:
+        return next(self._notes)
+
+    def __repr__(self) -> str:
+        return f"NoteStream(seed={self.seed})"
 
 
 @dataclass(frozen=True, eq=False)
@@ -118,10 +140,13 @@ class SequenceGenerator(WholeModel):
 
     Args:
         tokenizer: what wrote the tokens.
-        network: says what follows each token.
-        tempo: quarter notes a minute of a generated piece where none is asked for.
-        meter: of a generated piece where a bar must be known and none is asked for.
-        pitch_range: lowest and highest MIDI pitch of what it learnt; without another wish, new notes keep to it.
+        network: gives logits of what follows each token.
+        tempo: quarter notes a minute of a generated piece where none is requested.
+        meter: of a generated piece where a bar must be known and none is requested.
+        pitch_range: lowest and highest MIDI pitch of what it learnt; new notes keep to it where no other is requested.
+
+    Raises:
+        ValueError: for parts that do not fit together, or a tempo, meter or range that is none.
 
     Input shape:
         ``(batch, time)``, tokens; a piece begins with `tokens.base.BOS`.
@@ -144,14 +169,22 @@ class SequenceGenerator(WholeModel):
         if not isinstance(network, TokenNetwork) or network.size != tokenizer.size:
             what = network.size if isinstance(network, TokenNetwork) else type(network).__name__
             raise ValueError(f"network is a TokenNetwork of the tokenizer's {tokenizer.size} tokens. Received: {what}")
-        low, high = pitch_range
-        require(4 <= tempo <= 1000, "tempo is 4 to 1000 quarter notes a minute", tempo)
-        require(meter[0] >= 1 and meter[1] in (1, 2, 4, 8, 16, 32), "meter is such as (3, 4)", meter)
-        require(0 <= low <= high <= 127, "pitch_range is two MIDI pitches, 0 <= low <= high <= 127", pitch_range)
+        require(_is_tempo(tempo), "tempo is 4 to 1000 quarter notes a minute", tempo)
+        pair = isinstance(meter, (tuple, list)) and len(meter) == 2
+        require(pair and _is_meter(tuple(meter)), "meter is such as (3, 4)", meter)
+        rule = "pitch_range is two MIDI pitches, 0 <= low <= high <= 127"
+        require(_is_range(pitch_range), rule, pitch_range)
         self.tokenizer, self.network = tokenizer, network
         self.tempo, self.meter = float(tempo), (int(meter[0]), int(meter[1]))
         self.pitch_range = (int(pitch_range[0]), int(pitch_range[1]))
         self.build((None, None))
+
+    def __repr__(self) -> str:
+        return (
+            f"SequenceGenerator({type(self.tokenizer).__name__} of {self.tokenizer.size} tokens, "
+            f"{self.network.count_params():,} parameters, tempo={self.tempo:g}, meter={self.meter}, "
+            f"pitch_range={self.pitch_range})"
+        )
 
     def build(self, input_shape: Any) -> None:
         self.built = True
@@ -168,7 +201,7 @@ class SequenceGenerator(WholeModel):
         self,
         prompt: Score | pretty_midi.PrettyMIDI | None = None,
         *,
-        seed: int = 0,
+        seed: int | None = None,
         options: Options | None = None,
         **changes: Any,
     ) -> pretty_midi.PrettyMIDI:
@@ -176,9 +209,13 @@ class SequenceGenerator(WholeModel):
 
         Args:
             prompt: how the piece begins; the network goes on from there. None: it begins by itself.
-            seed: of what is drawn; the same seed and options give the same piece, alone or in a batch.
-            options: how long, in which key and range, how boldly; see `Options`.
+            seed: of what is drawn; the same seed and options give the same piece, alone or in a batch. None: a new
+                one is drawn, and so a new piece.
+            options: length, key, range, temperature and so on; see `Options`.
             changes: fields of `options` with other values: ``bars=16, temperature=0.95, key="C major"``.
+
+        Returns:
+            A `pretty_midi.PrettyMIDI` with an attribute `seed`, which writes it again.
 
         Raises:
             ValueError: an option is outside its domain, or does not fit the prompt.
@@ -190,22 +227,26 @@ class SequenceGenerator(WholeModel):
         count: int,
         prompt: Score | pretty_midi.PrettyMIDI | None = None,
         *,
-        seed: int = 0,
+        seed: int | None = None,
         options: Options | None = None,
         **changes: Any,
     ) -> list[pretty_midi.PrettyMIDI]:
-        """Write several pieces at once: those that `generate` writes with `seed`, ``seed + 1`` and so on."""
+        """Write several pieces at once: those that `generate` writes with `seed`, ``seed + 1`` and so on; each has its
+        own as its attribute `seed`.
+        """
         return write_pieces(self, count, prompt, seed=seed, options=options, changes=changes)
 
     def notes(
         self,
         prompt: Score | pretty_midi.PrettyMIDI | None = None,
         *,
-        seed: int = 0,
+        seed: int | None = None,
         options: Options | None = None,
         **changes: Any,
-    ) -> Iterator[Note]:
-        """The notes of the piece that `generate` writes, each as soon as it has ended, the prompt's too."""
+    ) -> NoteStream:
+        """The notes of the piece that `generate` writes, each as soon as it has ended, the prompt's too. The stream's
+        attribute `seed` writes it again.
+        """
         return stream_notes(self, prompt, seed=seed, options=options, changes=changes)
 
     def get_config(self) -> dict[str, Any]:
@@ -239,12 +280,12 @@ def plan(model: SequenceGenerator, prompt: Score | pretty_midi.PrettyMIDI | None
     meter = options.meter or (_meter_of(score) if score else model.meter)
     keep = pitch_mask(tokenizer, key=options.key, pitch_range=options.pitch_range or model.pitch_range)
     steps = _steps(tokenizer, options, tempo, meter)
-    bars, said_tempo, said_meter = 0, False, isinstance(tokenizer, BeatTokenizer)  # by the tokens
+    bars, own_tempo, own_meter = 0, False, isinstance(tokenizer, BeatTokenizer)  # whether the tokens hold them
     tokens = np.zeros(0, np.int32)
     if isinstance(tokenizer, BeatTokenizer):
         bars = 0 if options.seconds else options.bars or BARS
-        said_tempo = tokenizer.tempo_bins > 0 and options.tempo is None and options.seconds is None
-        if not said_tempo:
+        own_tempo = tokenizer.tempo_bins > 0 and options.tempo is None and options.seconds is None
+        if not own_tempo:
             keep = keep & (tokenizer.table.kind != beats.TEMPO)
         if options.meter is not None:
             require(options.meter in tokenizer.meters, "the model knows no such meter", options.meter)
@@ -258,11 +299,11 @@ def plan(model: SequenceGenerator, prompt: Score | pretty_midi.PrettyMIDI | None
         tokens = _encode(tokenizer, score, options)
     state = limits.run(limits.start(end=steps, bars=bars, polyphony=options.polyphony), tokens)
     left = limits.left(state)
-    asked = f"{options.seconds:g} s" if options.seconds else f"bars: {options.bars or BARS}"
-    rule = f"the prompt is shorter than the piece that is asked for ({asked}), so that steps are left to write"
+    length = f"{options.seconds:g} s" if options.seconds else f"bars: {options.bars or BARS}"
+    rule = f"the prompt is shorter than the piece that is requested ({length}), so that steps are left to write"
     require(left > 0, rule, left)
     job = Job(tokens, state, keep, seed, options.temperature, options.top_k or 0, options.top_p, options.min_p)
-    return Plan(job, tokenizer, None if said_tempo else tempo, None if said_meter else meter)
+    return Plan(job, tokenizer, None if own_tempo else tempo, None if own_meter else meter)
 
 
 def write_pieces(
@@ -270,44 +311,51 @@ def write_pieces(
     count: int,
     prompt: Score | pretty_midi.PrettyMIDI | None,
     *,
-    seed: int,
+    seed: int | None,
     options: Options | None,
     changes: dict[str, Any],
 ) -> list[pretty_midi.PrettyMIDI]:
     """See `SequenceGenerator.generate_batch`."""
     require(is_whole(count, 1), "count is a whole number, 1 or more", count)
-    options = dataclasses.replace(options or Options(), **changes)
-    plans = [plan(model, prompt, options, seed + i) for i in range(count)]
+    options, first = dataclasses.replace(options or Options(), **changes), _seed(seed)
+    plans = [plan(model, prompt, options, first + i) for i in range(count)]
     drawn = model.sampler.draw([one.job for one in plans])
-    return [as_pretty_midi(one.score(tokens)) for one, tokens in zip(plans, drawn, strict=True)]
+    pieces = [as_pretty_midi(one.score(tokens)) for one, tokens in zip(plans, drawn, strict=True)]
+    for piece, one in zip(pieces, plans, strict=True):
+        piece.seed = one.job.seed
+    return pieces
 
 
 def stream_notes(
     model: SequenceGenerator,
     prompt: Score | pretty_midi.PrettyMIDI | None,
     *,
-    seed: int,
+    seed: int | None,
     options: Options | None,
     changes: dict[str, Any],
     chunk: int = CHUNK // 8,
-) -> Iterator[Note]:
+) -> NoteStream:
     """See `SequenceGenerator.notes`."""
-    one = plan(model, prompt, dataclasses.replace(options or Options(), **changes), seed)
+    one = plan(model, prompt, dataclasses.replace(options or Options(), **changes), _seed(seed))
     limits = model.sampler.constraints
 
     def stream() -> Iterator[Note]:
-        tokens, state, told = one.job.prompt, one.job.state, Counter[tuple[Any, ...]]()
+        tokens, state, sent = one.job.prompt, one.job.state, Counter[tuple[Any, ...]]()
         for new in model.sampler.chunks([one.job], chunk=chunk):
             tokens, state = np.concatenate([tokens, new[0]]), limits.run(state, new[0])
             # what ends where the tokens end may go on in the next ones
             over = len(new[0]) < chunk
-            yield from _untold(one, tokens, told, before=MOST_STEPS + 1 if over else limits.now(state))
+            yield from _new_notes(one, tokens, sent, before=MOST_STEPS + 1 if over else limits.now(state))
 
-    return stream()
+    return NoteStream(stream(), one.job.seed)
 
 
-def _untold(one: Plan, tokens: np.ndarray, told: Counter[tuple[Any, ...]], *, before: int) -> Iterator[Note]:
-    """The notes that end before a step and were not told yet."""
+def _seed(seed: int | None) -> Any:
+    return int(np.random.default_rng().integers(DRAWN_SEEDS)) if seed is None else seed
+
+
+def _new_notes(one: Plan, tokens: np.ndarray, sent: Counter[tuple[Any, ...]], *, before: int) -> Iterator[Note]:
+    """The notes that end before a step and are not among those sent."""
     tokenizer: Any = one.tokenizer
     score = one.score(tokens)
     notes = score.notes[np.lexsort([score.notes[name] for name in ("pitch", "start", "end")])]
@@ -320,8 +368,8 @@ def _untold(one: Plan, tokens: np.ndarray, told: Counter[tuple[Any, ...]], *, be
     for note in map(Note, *(column[: np.count_nonzero(np.rint(end) < before)] for column in fields)):
         what = (note.pitch, note.start, note.program, note.is_drum)
         seen[what] += 1
-        if seen[what] > told[what]:
-            told[what] += 1
+        if seen[what] > sent[what]:
+            sent[what] += 1
             yield note
 
 
@@ -329,7 +377,7 @@ def _encode(tokenizer: Tokenizer, score: Score, options: Options) -> np.ndarray:
     pitch = score.notes["pitch"][~score.notes["is_drum"]]
     for what, (low, high) in (
         ("the model knows", (tokenizer.low, tokenizer.high)),
-        ("is asked for", options.pitch_range or (0, 127)),
+        ("is requested", options.pitch_range or (0, 127)),
     ):
         outside = pitch[(pitch < low) | (pitch > high)]
         rule = f"the prompt keeps to the range that {what}, {low} to {high}"
@@ -357,11 +405,15 @@ def _meter_of(score: Score) -> tuple[int, int]:
     return (int(score.meters[-1, 1]), int(score.meters[-1, 2])) if len(score.meters) else (4, 4)
 
 
+def _is_tempo(tempo: Any) -> bool:
+    return is_number(tempo) and bool(4 <= tempo <= 1000)
+
+
+def _is_range(pitches: Any) -> bool:
+    pair = isinstance(pitches, (tuple, list)) and len(pitches) == 2
+    return pair and is_count(pitches[0], 0, 127) and is_count(pitches[1], 0, 127) and bool(pitches[0] <= pitches[1])
+
+
 def _is_meter(meter: Any) -> bool:
-    return (
-        isinstance(meter, tuple)
-        and len(meter) == 2
-        and is_count(meter[0], 1, 64)
-        and is_whole(meter[1], 1)
-        and meter[1] in (1, 2, 4, 8, 16, 32)
-    )
+    pair = isinstance(meter, tuple) and len(meter) == 2
+    return pair and is_count(meter[0], 1, 64) and is_whole(meter[1], 1) and meter[1] in BEATS

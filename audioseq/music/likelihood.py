@@ -9,6 +9,7 @@ weigh more than short ones.
 from __future__ import annotations
 
 import math
+import weakref
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
@@ -36,6 +37,7 @@ __all__ = [
 ]
 
 MOST_AT_ONCE = 2**15  # tokens in a batch
+_GRAPHS: weakref.WeakKeyDictionary[Any, Any] = weakref.WeakKeyDictionary()  # so that every epoch's validation uses one
 
 
 @dataclass(frozen=True)
@@ -45,7 +47,7 @@ class TokenLikelihood:
     Attributes:
         per_token: nats a token, the closing one included.
         per_note: nats a note.
-        per_second: nats a second of music, at the model's tempo where the tokens say none.
+        per_second: nats a second of music, at the model's tempo where the tokens have none.
         nats: of all pieces together.
         tokens, notes, seconds, pieces: how much music that is.
     """
@@ -70,7 +72,7 @@ def token_likelihood(
     """How likely pieces are to a model.
 
     Args:
-        model: says what follows each token.
+        model: gives logits of what follows each token.
         pieces: as tokens of the model's own tokenizer.
         index: which pieces; None: all.
         nats: of each piece, where `piece_nats` was called before.
@@ -97,7 +99,7 @@ def require_fit(model: SequenceGenerator, pieces: TokenSet) -> None:
 
 
 def score_of(model: SequenceGenerator, tokens: np.ndarray) -> Score:
-    """The piece that tokens describe, at the model's tempo and in its meter where they say none, as pieces of the
+    """The piece that tokens describe, at the model's tempo and in its meter where they have none, as pieces of the
     model's own are.
     """
     bars = isinstance(model.tokenizer, BeatTokenizer)
@@ -130,20 +132,21 @@ def piece_nats(network: keras.Model, pieces: Iterable[np.ndarray]) -> np.ndarray
 
 
 def _judge(network: keras.Model) -> Any:
+    """Tokens ``(batch, time)`` to nats ``(batch,)``, in one graph for all calls with a network."""
+    alone = weakref.ref(network)  # a graph that is kept for a network must not keep the network
+
     def judge(tokens: Any) -> Any:
-        logits = network(tokens[:, :-1], training=False)
+        logits = alone()(tokens[:, :-1], training=False)  # type: ignore[misc]
         nats = keras.losses.sparse_categorical_crossentropy(tokens[:, 1:], logits, from_logits=True)
         return keras.ops.sum(keras.ops.where(tokens[:, 1:] == PAD, 0.0, nats), axis=1)
 
     if keras.backend.backend() != "tensorflow":
         return judge
-    graph = getattr(network, "_nats_graph", None)
-    if graph is None:
+    if network not in _GRAPHS:
         import tensorflow as tf
 
-        graph = tf.function(judge, input_signature=[tf.TensorSpec((None, None), tf.int32)])
-        network._nats_graph = graph  # of the network, so that every epoch's validation uses the one
-    return graph
+        _GRAPHS[network] = tf.function(judge, input_signature=[tf.TensorSpec((None, None), tf.int32)])
+    return _GRAPHS[network]
 
 
 @dataclass(frozen=True, eq=False)

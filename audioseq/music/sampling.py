@@ -184,7 +184,7 @@ class Sampler:
                 may = constraints.allowed(limits, keep, ops=ops)
                 logits = ops.where(may, ops.cast(logits, "float32"), NEVER)
                 draw = ops.expand_dims(ops.take(draws, i, axis=1), -1)
-                drawn = _draw(logits, draw, temperature, top_k if cuts else None, top_p, min_p)
+                drawn = draw_tokens(logits, draw, temperature, top_k if cuts else None, top_p, min_p)
                 token = ops.where(done, PAD, drawn)
                 limits = constraints.advance(limits, token, ops=ops)
                 out = ops.slice_update(out, (0, i), ops.expand_dims(token, -1))
@@ -215,7 +215,7 @@ class Sampler:
         return tf.function(function, input_signature=signature)
 
 
-def _draw(logits: Any, draw: Any, temperature: Any, top_k: Any, top_p: Any, min_p: Any) -> Any:
+def draw_tokens(logits: Any, draw: Any, temperature: Any, top_k: Any, top_p: Any, min_p: Any) -> Any:
     """Tokens ``(batch,)`` by logits ``(batch, size)`` and uniform numbers ``(batch, 1)``; `top_k` None cuts nothing."""
     greedy = temperature < COLDEST
     best = ops.max(logits, axis=-1, keepdims=True)

@@ -5,7 +5,7 @@ Sources: Wu and Yang 2020, "The Jazz Transformer on the front line" (arXiv:2008.
 whose definitions these are wherever it has one; Yang and Lerch 2020, "On the evaluation of generative models in music"
 (Neural Computing and Applications 32), for the comparison of two sets.
 
-A *step* is a part of a quarter note, a bar what the meters say, 4/4 before the first. A piece has the bars that begin
+A *step* is a part of a quarter note, a bar what the meters give, 4/4 before the first. A piece has the bars that begin
 before its last note ends; a bar that a change of meter cuts short is a bar of its own length.
 """
 
@@ -62,7 +62,7 @@ class Statistics:
         groove_consistency: 1 minus the share of a bar's steps that hold an onset in one of two neighbouring bars and
             not in the other, as a mean over all neighbours of one length (Wu and Yang 2020; neighbours as in MusPy).
             None where there are none.
-        self_similarity: how much of a bar was heard before. A bar is the set of its notes as pairs of step in the bar
+        self_similarity: how much of a bar occurred before. A bar is the set of its notes as pairs of step in the bar
             and pitch; two bars are as similar as the Jaccard index of their sets, what they share over what either
             holds. This is the greatest similarity of a bar to an earlier one, as a mean over the bars where notes
             begin but for the first. None where there are fewer than two.
@@ -276,7 +276,7 @@ def compare(
     """Hold generated pieces against pieces that were not trained on.
 
     Args:
-        generated, held_out: pieces, or what `describe` said of them.
+        generated, held_out: pieces, or what `describe` gave of them.
         steps_per_beat: as in `describe`.
 
     Raises:
@@ -299,8 +299,10 @@ def compare(
 
 
 def _compared(new: np.ndarray, old: np.ndarray) -> Compared:
+    from scipy.stats import wasserstein_distance  # takes longer to import than all else here
+
     one, other = _spread(new), _spread(old)
-    distance = _wasserstein(new, old) / other.std if other.std else None
+    distance = float(wasserstein_distance(new, old)) / other.std if other.std else None
     inside = float(((new >= other.low) & (new <= other.high)).mean())
     return Compared(one, other, _overlap(new, old), distance, inside, other.low <= one.mean <= other.high)
 
@@ -311,13 +313,6 @@ def _spread(values: np.ndarray) -> Spread:
     if values.min() == values.max():
         return Spread(len(values), low, 0.0, low, high)
     return Spread(len(values), float(values.mean()), float(values.std()), low, high)
-
-
-def _wasserstein(a: np.ndarray, b: np.ndarray) -> float:
-    """The area between two distribution functions."""
-    points = np.sort(np.concatenate([a, b]))
-    below = [np.searchsorted(np.sort(side), points[:-1], side="right") / len(side) for side in (a, b)]
-    return float((np.abs(below[0] - below[1]) * np.diff(points)).sum())
 
 
 def _overlap(a: np.ndarray, b: np.ndarray) -> float:

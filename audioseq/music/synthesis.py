@@ -64,8 +64,8 @@ def synthesize(
     require(0 <= reverberation <= 1, "reverberation is 0 to 1", reverberation)
     y = _mix(score.notes, sr, LEVEL * gain)
     if reverberation:
-        y = _in_a_room(y, sr, reverberation)
-    return _limited(y, sr)
+        y = in_a_room(y, sr, reverberation)
+    return limited(y, sr)
 
 
 def render(notes: Score | pretty_midi.PrettyMIDI, sr: int = 22050) -> np.ndarray:
@@ -146,7 +146,7 @@ def _alike(notes: np.ndarray) -> Iterator[tuple[Struck | Sustained | Drum, int, 
         yield timbre, pitch, DULLEST + (1 - DULLEST) * float(shade[index[0]]) / (SHADES - 1), index
 
 
-def _in_a_room(y: np.ndarray, sr: int, loudness: float) -> np.ndarray:
+def in_a_room(y: np.ndarray, sr: int, loudness: float) -> np.ndarray:
     """The samples and their reverberation: noise that dies away, as in Moorer (1979), About This Reverberation
     Business. Convolved block by block (overlap-add), so that memory does not grow with it.
     """
@@ -173,7 +173,7 @@ def _smooth(y: np.ndarray, width: float) -> np.ndarray:
     return np.convolve(y, window / window.sum(), "same")
 
 
-def _limited(y: np.ndarray, sr: int) -> np.ndarray:
+def limited(y: np.ndarray, sr: int) -> np.ndarray:
     """The samples, turned down around those over `CEILING`: by the mean over a window of the least gain in a window.
 
     Each mean takes in only minima over windows that hold the sample, so it is never more than what the sample needs.

@@ -14,21 +14,24 @@ __all__ = ["gradient_flow", "memory_page", "memory_share"]
 
 
 def gradient_flow(
-    path: str | os.PathLike[str],
+    path: str | os.PathLike[str] | None,
     norms: Mapping[str, np.ndarray],
     horizons: Mapping[str, int | None],
     *,
     seconds_per_step: Mapping[str, float | None] | None = None,
     title: str = "",
-) -> None:
+) -> Any:
     """Norm of ``d m_T / d m_(T-k)`` against the lag k, one line a layer; a dot on the horizon, where it is a tenth.
 
     Args:
-        path: of the PNG.
+        path: of the PNG; None: none is written.
         norms: ``(lags,)`` by the name of the line.
         horizons: lag of the dot by name; None: no dot.
         seconds_per_step: by name, where lags are time; None: lags are in steps.
         title: over the picture.
+
+    Returns:
+        The figure of Matplotlib.
     """
     fig = new_figure(7, 4)
     ax = fig.add_subplot()
@@ -45,27 +48,32 @@ def gradient_flow(
     ax.grid(alpha=0.3)
     ax.legend(frameon=False)
     ax.set_title(title)
-    save_figure(path, fig)
+    if path is not None:
+        save_figure(path, fig)
+    return fig
 
 
 def memory_share(
-    path: str | os.PathLike[str],
+    path: str | os.PathLike[str] | None,
     share: np.ndarray,
     *,
     frames: np.ndarray | None = None,
     seconds_per_step: float | None = None,
     ylabel: str = "step",
     title: str = "",
-) -> None:
+) -> Any:
     """Which step (columns) what stands at each time (rows, downwards) is owed to; under the frames that were read.
 
     Args:
-        path: of the PNG.
+        path: of the PNG; None: none is written.
         share: ``(time, time)``.
         frames: what was read, ``(time, features)``, drawn above where `seconds_per_step` is given too.
         seconds_per_step: of the share's steps; None: the axes are in steps.
         ylabel: what a row is, without its unit.
         title: over the picture.
+
+    Returns:
+        The figure of Matplotlib.
     """
     sound = frames is not None and seconds_per_step is not None
     fig = new_figure(7, 8.4 if sound else 6.2)
@@ -82,7 +90,9 @@ def memory_share(
     ax.set_ylabel(f"{ylabel}, {unit}")
     fig.colorbar(image, ax=ax, orientation="horizontal", fraction=0.05, pad=0.02, label="share of the row")
     axes[0, 0].set_title(title)
-    save_figure(path, fig)
+    if path is not None:
+        save_figure(path, fig)
+    return fig
 
 
 def memory_page(

@@ -12,6 +12,7 @@ from .classifier import (
 from .detector import (
     Detector as Detector,
     Event as Event,
+    stream_of as stream_of,
 )
 from .evaluation import (
     Evaluation as Evaluation,
@@ -24,6 +25,7 @@ from .streaming import (
     StreamError as StreamError,
     Streaming as Streaming,
     StreamState as StreamState,
+    check_model as check_model,
     steps_of as steps_of,
 )
 from .thresholds import (

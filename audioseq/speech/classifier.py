@@ -12,7 +12,7 @@ import keras
 import numpy as np
 from keras import layers
 
-from audioseq.arguments import is_number, require
+from audioseq.arguments import is_name, is_number, require
 from audioseq.features.descriptions import Feature
 from audioseq.features.layer import FeatureLayer
 from audioseq.models.saving import WholeModel, full_precision
@@ -21,6 +21,9 @@ if TYPE_CHECKING:
     from audioseq.speech.streaming import Streaming
 
 __all__ = ["Classification", "SequenceClassifier"]
+
+LONGEST = 3600  # seconds of a clip
+LARGEST = 1e30  # mean or variance of a feature
 
 
 @dataclass(frozen=True)
@@ -75,9 +78,15 @@ class SequenceClassifier(WholeModel):
         require(isinstance(network, keras.Model), "network is a keras.Model", network)
         distinct = not isinstance(class_names, str) and len(set(class_names)) == len(class_names)
         require(distinct, "class_names is a name for each class, each another", class_names)
+        rule = "class_names are printable, of 1 to 256 characters each"
+        require(len(class_names) > 0 and all(map(is_name, class_names)), rule, class_names)
         require(is_number(duration) and duration > 0, "duration is seconds above 0", duration)
+        require(duration <= LONGEST, f"duration is at most {LONGEST:,} seconds (did you pass milliseconds?)", duration)
         if (mean is None) != (variance is None):
             raise ValueError("mean and variance go together. Received one of them")
+        rule = f"is a finite number for each of {feature.n_features} features"
+        require(_is_statistic(mean, feature.n_features, -np.inf), f"mean {rule}", mean)
+        require(_is_statistic(variance, feature.n_features, 0.0), f"variance {rule}, 0 or above", variance)
         self.feature = feature
         self.class_names = tuple(class_names)
         self.duration = float(duration)
@@ -98,6 +107,7 @@ class SequenceClassifier(WholeModel):
             else layers.Identity()
         )
         self.build((None, self.n_samples))
+        self._stream: Streaming | None = None
 
     @property
     def sr(self) -> int:
@@ -173,10 +183,15 @@ class SequenceClassifier(WholeModel):
         )
 
     def streaming(self) -> Streaming:
-        """The same weights as a step ``(block, state) -> (scores, state)``; see `speech.streaming`."""
+        """The same weights as a step ``(block, state) -> (scores, state)``; see `speech.streaming`.
+
+        It holds nothing of a stream, so the model makes one for all.
+        """
         from audioseq.speech.streaming import Streaming
 
-        return Streaming(self)
+        if self._stream is None:
+            self._stream = Streaming(self)
+        return self._stream
 
     def get_config(self) -> dict[str, Any]:
         return {
@@ -195,3 +210,13 @@ class SequenceClassifier(WholeModel):
         config["feature"] = Feature.from_dict(config["feature"])
         config["network"] = keras.saving.deserialize_keras_object(config["network"], custom_objects=custom_objects)
         return cls(**config)
+
+
+def _is_statistic(values: Any, n: int, least: float) -> bool:
+    if values is None:
+        return True
+    try:
+        numbers = np.asarray(values, np.float64)
+    except (TypeError, ValueError):
+        return False
+    return numbers.shape == (n,) and bool((numbers >= least).all() and (np.abs(numbers) < LARGEST).all())

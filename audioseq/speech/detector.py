@@ -16,9 +16,9 @@ from numpy.lib.stride_tricks import sliding_window_view
 
 from audioseq.features.stream import check_block
 from audioseq.speech.classifier import SequenceClassifier
-from audioseq.speech.streaming import StreamError, Streaming
+from audioseq.speech.streaming import StreamError, Streaming, check_model
 
-__all__ = ["Detector", "Event"]
+__all__ = ["Detector", "Event", "stream_of"]
 
 FALLING = 0.12  # seconds without a new peak after which a word is told
 HALF_WORD = 0.25  # seconds: half of a spoken command
@@ -42,6 +42,14 @@ class Event:
     told: float = float("nan")
 
 
+def stream_of(model: SequenceClassifier | Streaming) -> Streaming:
+    """The stream of a classifier, or a stream itself. Raises ArgumentError for anything else."""
+    if isinstance(model, Streaming):
+        return model
+    check_model(model)
+    return model.streaming()
+
+
 class Detector:
     """Find words in a stream of samples.
 
@@ -59,6 +67,7 @@ class Detector:
     What it holds does not grow with the stream.
 
     Raises:
+        ArgumentError: for what is no model.
         StreamError: for a threshold that is not from 0 to 1 or of a label that is no word of the model, or times that
             are no seconds.
     """
@@ -71,7 +80,7 @@ class Detector:
         refractory: float = 0.5,
         smoothing: float = 0.6,
     ) -> None:
-        self.stream = model if isinstance(model, Streaming) else Streaming(model)
+        self.stream = stream_of(model)
         self.words = {n: i for i, n in enumerate(self.stream.model.class_names) if not n.startswith("_")}
         if not self.words:
             raise StreamError(f"a detector needs words. Received: {', '.join(self.stream.model.class_names)} alone")

@@ -15,18 +15,20 @@ Whatever the blocks, the scores are those of the whole signal in one piece. A st
 from __future__ import annotations
 
 import functools
+import inspect
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 import keras
 import numpy as np
 from keras import layers, ops
 
+from audioseq.arguments import require
 from audioseq.features.stream import FrameState, check_block
 from audioseq.models.sound import TIME_STRIDE
 
-__all__ = ["StreamError", "StreamState", "Streaming", "steps_of"]
+__all__ = ["StreamError", "StreamState", "Streaming", "check_model", "steps_of"]
 
 CHUNK = 128  # scores computed at a time
 
@@ -35,6 +37,7 @@ class StreamError(ValueError):
     """What was asked of a stream cannot be."""
 
 
+@runtime_checkable
 class Recogniser(Protocol):
     """What a stream needs of a classifier: a `SequenceClassifier` has it."""
 
@@ -50,6 +53,12 @@ class Recogniser(Protocol):
     def n_samples(self) -> int: ...
 
 
+def check_model(model: Any) -> None:
+    """Raise ArgumentError for what is no classifier, such as the path of one."""
+    rule = "model is a SequenceClassifier; aq.load_model(path) reads one from its file"
+    require(isinstance(model, Recogniser), rule, model)
+
+
 @dataclass(frozen=True)
 class StreamState:
     """Everything that a stream knows of the past.
@@ -58,7 +67,7 @@ class StreamState:
         frames: of the features.
         pending: frames that do not make a step yet, ``(time, features)``.
         rows: what each convolution keeps, ``(rows, height, channels)``.
-        window: what the recurrent part heard, ``(time, channels)``.
+        window: what the recurrent part still sees, ``(time, channels)``.
     """
 
     frames: FrameState
@@ -72,21 +81,21 @@ class Steps:
     """A network taken apart at its first recurrent layer.
 
     Attributes:
-        local: ``[frames (batch, time, features), *rows]`` to ``[states (batch, time / stride, channels), *rows]``, or
+        local: ``(frames (batch, time, features), *rows)`` to ``[states (batch, time / stride, channels), *rows]``, or
             None: the frames are the states.
         rows: shape of what each convolution keeps, ``(rows, height, channels)``.
         rest: states to logits, ``(batch, window, channels) -> (batch, classes)``.
         stride: frames to a state.
         hop: states to a score.
-        window: states that a score hears.
+        window: states that a score is computed from.
         channels: numbers in a state.
         sees: frames of its group after which a score's last state is there.
         why: why the network is not causal; empty: it is.
     """
 
-    local: keras.Model | None
+    local: Callable[..., list[Any]] | None
     rows: tuple[tuple[int, ...], ...]
-    rest: keras.Model
+    rest: Callable[[Any], Any]
     stride: int
     hop: int
     window: int
@@ -109,9 +118,14 @@ class Streaming:
         latency: seconds from the middle of a score's last frame to the sample that completes it.
         silence: samples of digital silence before the first.
         first: seconds from the first sample to the middle of the first score's last frame.
+
+    Raises:
+        ArgumentError: for what is no classifier.
+        ValueError: for a feature that needs the whole clip.
     """
 
     def __init__(self, model: Recogniser) -> None:
+        check_model(model)
         self.model = model
         self.frames_of = model.feature.stream()
         self.steps = steps_of(model)
@@ -131,6 +145,10 @@ class Streaming:
         ahead = (self.steps.sees - 1) * front.hop + (0 if front.center else front.n_fft // 2)
         self.first = (silent * samples + ahead - self.silence) / model.sr
 
+    def __repr__(self) -> str:
+        how = "causal" if self.causal else f"not causal: {self.why}"
+        return f"Streaming({self.model!r}, a score every {1e3 * self.hop:g} ms, {how})"
+
     def initial_state(self) -> StreamState:
         """The state after two clips' worth of digital silence, of which nothing older is remembered."""
         empty = StreamState(
@@ -142,7 +160,7 @@ class Streaming:
         return self(np.zeros(self.silence, np.float32), empty)[1]
 
     def times(self, n: int, first: int = 0) -> np.ndarray:
-        """Seconds from the first sample to the middle of the last frame heard, for `n` scores from `first` on."""
+        """Seconds from the first sample to the middle of the last frame seen, for `n` scores from `first` on."""
         return self.first + (first + np.arange(n)) * self.hop
 
     def __call__(self, block: np.ndarray, state: StreamState) -> tuple[np.ndarray, StreamState]:
@@ -204,25 +222,46 @@ def step(model: Recogniser, steps: Steps, frames: Any, window: Any, *before: Any
     x = model.normalization(frames)
     rows = list(before)
     if steps.local is not None:
-        x, *rows = _outputs(steps.local, [x, *rows])
+        x, *rows = steps.local(x, *rows)
     seen = ops.concatenate([window, x], axis=1)  # (1, window - 1 + states, channels)
     ends = ops.arange(steps.hop - 1, ops.shape(x)[1], steps.hop, dtype="int32")
     index = ends[:, None] + np.arange(steps.window, dtype=np.int32)[None, :]  # (scores, window)
-    heard = ops.take(seen[0], index, axis=0)  # (scores, window, channels)
-    scores = ops.softmax(ops.cast(steps.rest(heard, training=False), "float32"))
+    windows = ops.take(seen[0], index, axis=0)  # (scores, window, channels)
+    scores = ops.softmax(ops.cast(steps.rest(windows), "float32"))
     return scores, seen[:, ops.shape(x)[1] :], *rows
 
 
-def _outputs(local: keras.Model, inputs: list[Any]) -> list[Any]:
-    outputs = local(inputs, training=False)
-    return outputs if isinstance(outputs, list) else [outputs]  # Keras hands a single one over by itself
+class _Part(keras.Function):
+    """A network between two of its tensors, run as it predicts, not as it trains.
+
+    A `keras.Model` from an inner tensor would call the network's layers anew and leave nodes in them for ever.
+    """
+
+    def call(self, inputs: Any) -> Any:
+        return self._run_through_graph(inputs, operation_fn=_predicting)
+
+    @property
+    def layers(self) -> list[keras.layers.Layer]:
+        return [operation for operation in self.operations if isinstance(operation, layers.Layer)]
+
+
+def _predicting(operation: Any) -> Callable[..., Any]:
+    """A layer with ``training=False``, also where it was called otherwise when the network was made."""
+    if "training" not in inspect.signature(operation.call).parameters:
+        return operation
+
+    def call(*args: Any, **kwargs: Any) -> Any:
+        return operation(*args, **{**kwargs, "training": False})
+
+    return call
 
 
 def steps_of(model: Recogniser) -> Steps:
     """Take the classifier's network apart, and prove on noise that its parts give what the whole gives."""
     network, n_features = model.network, model.feature.n_features
     n_frames = int(model.feature.n_frames(model.n_samples))
-    whole = Steps(None, (), network, 1, TIME_STRIDE, n_frames, n_features, TIME_STRIDE)
+    predict = functools.partial(network, training=False)
+    whole = Steps(None, (), predict, 1, TIME_STRIDE, n_frames, n_features, TIME_STRIDE)
     recurrent = next((x for x in network.layers if isinstance(x, (layers.RNN, layers.Bidirectional))), None)
     if recurrent is None:
         return replace(whole, why=f"{network.name} has no recurrent layer")
@@ -240,8 +279,9 @@ def steps_of(model: Recogniser) -> Steps:
 
 def _apart(network: keras.Model, states: Any, n_frames: int, n_features: int) -> Steps:
     """The network cut at the tensor `states`. Raises StreamError, or what Keras raises, where that cannot be."""
-    local = keras.Model(network.input, states)
-    rest = keras.Model(states, network.output)
+    if isinstance(states, list):
+        raise StreamError("the recurrent layer reads more than one tensor, such as a mask")
+    local, rest = _Part(network.input, states), _Part(states, network.output)
     carried, rows = _carrying(local)
 
     def count(n: int) -> int:
@@ -249,43 +289,51 @@ def _apart(network: keras.Model, states: Any, n_frames: int, n_features: int) ->
 
     stride = round(240 / (count(480) - count(240)))
     noise = np.random.default_rng(0).standard_normal((1, 12 * stride, n_features)).astype(np.float32)
-    expected = ops.convert_to_numpy(local(noise, training=False))
+    expected = ops.convert_to_numpy(local(ops.convert_to_tensor(noise)))
     state = [ops.zeros((1, *shape)) for shape in rows]
     parts = []
     for begin, end in ((0, stride), (stride, 4 * stride), (4 * stride, 12 * stride)):
-        part, *state = _outputs(carried, [ops.convert_to_tensor(noise[:, begin:end]), *state])
+        part, *state = carried(ops.convert_to_tensor(noise[:, begin:end]), *state)
         parts.append(ops.convert_to_numpy(part))
     got = np.concatenate(parts, axis=1)
     if got.shape != expected.shape or not np.allclose(got, expected, atol=1e-4 * max(1.0, np.abs(expected).max())):
-        raise StreamError("a layer carries its past by itself, or hears later frames")
+        raise StreamError("a layer carries its past by itself, or sees later frames")
     sees = next(n for n in range(1, stride + 1) if count(12 * stride + n) > count(12 * stride))
     return Steps(carried, tuple(rows), rest, stride, 1, count(n_frames), int(states.shape[-1]), sees)
 
 
-def _carrying(local: keras.Model) -> tuple[keras.Model, list[tuple[int, ...]]]:
-    """The layers of `local` with rows that are carried where zeros stood before the first."""
-    frames = keras.Input(local.input.shape[1:])
-    values = {id(local.input): frames}
-    before, after, shapes = [], [], []
-    for layer in local.layers[1:]:
-        inputs = layer.input if isinstance(layer.input, list) else [layer.input]
-        if any(id(tensor) not in values for tensor in inputs):
+def _carrying(local: _Part) -> tuple[Callable[..., list[Any]], list[tuple[int, ...]]]:
+    """The layers of `local` with rows that are carried where zeros stood before the first, and those rows' shapes."""
+    begin, end, inner = local.inputs[0], local.outputs[0], local.layers[1:]
+    known, shapes = {id(begin)}, []
+    reads: list[list[Any]] = []  # of each layer, its input tensors
+    for layer in inner:
+        reads.append(layer.input if isinstance(layer.input, list) else [layer.input])
+        if any(id(tensor) not in known for tensor in reads[-1]):
             raise StreamError(f"{layer.name} reads what is no layer's output")
-        arguments = [values[id(tensor)] for tensor in inputs]
-        x: Any = arguments if len(arguments) > 1 else arguments[0]
         if isinstance(layer, layers.ZeroPadding2D):
-            (top, bottom), (left, right) = layer.padding
+            top, bottom = layer.padding[0]
             if bottom:
                 raise StreamError(f"{layer.name} looks {bottom} rows ahead")
             if top:
-                rows = keras.Input((top, *x.shape[2:]))
-                x = ops.concatenate([rows, x], axis=1)
-                before.append(rows)
-                after.append(x[:, -top:])
-                shapes.append(tuple(rows.shape[1:]))
-            values[id(layer.output)] = ops.pad(x, ((0, 0), (0, 0), (left, right), (0, 0)))
-        else:
-            values[id(layer.output)] = layer(x)
-    if id(local.output) not in values:
+                shapes.append((top, *layer.input.shape[2:]))
+        known.add(id(layer.output))
+    if id(end) not in known:
         raise StreamError("what the recurrent layer reads is no layer's output")
-    return keras.Model([frames, *before], [values[id(local.output)], *after]), shapes
+
+    def carried(frames: Any, *rows: Any) -> list[Any]:
+        values, before, after = {id(begin): frames}, iter(rows), []
+        for layer, tensors in zip(inner, reads, strict=True):
+            arguments = [values[id(tensor)] for tensor in tensors]
+            x: Any = arguments if len(arguments) > 1 else arguments[0]
+            if isinstance(layer, layers.ZeroPadding2D):
+                (top, _), (left, right) = layer.padding
+                if top:
+                    x = ops.concatenate([next(before), x], axis=1)
+                    after.append(x[:, -top:])
+                values[id(layer.output)] = ops.pad(x, ((0, 0), (0, 0), (left, right), (0, 0)))
+            else:
+                values[id(layer.output)] = _predicting(layer)(x)
+        return [values[id(end)], *after]
+
+    return carried, shapes

@@ -6,6 +6,7 @@ networks"): by false alarms per hour and by the share of words found.
 
 from __future__ import annotations
 
+import heapq
 import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -15,7 +16,7 @@ import numpy as np
 from audioseq.audio import reading
 from audioseq.features.stream import check_block
 from audioseq.speech.classifier import SequenceClassifier
-from audioseq.speech.detector import Detector, Event
+from audioseq.speech.detector import Detector, Event, stream_of
 from audioseq.speech.streaming import Streaming
 
 __all__ = ["Match", "match_events", "scores_of", "tune_on_scores", "tune_thresholds"]
@@ -23,10 +24,10 @@ __all__ = ["Match", "match_events", "scores_of", "tune_on_scores", "tune_thresho
 
 @dataclass(frozen=True)
 class Match:
-    """Events against what was said.
+    """Events against the words that were spoken.
 
     Attributes:
-        hits: pairs (said, event), each said word and each event in one pair at most.
+        hits: pairs (word, event), each word and each event in one pair at most.
         missed: words that no event met.
         false_alarms: events that met no word of their label.
     """
@@ -36,24 +37,38 @@ class Match:
     false_alarms: list[Event]
 
 
-def match_events(said: Iterable[Event], events: Iterable[Event], *, tolerance: float = 0.5) -> Match:
-    """Pair events with the words that were said.
+def match_events(spoken: Iterable[Event], events: Iterable[Event], *, tolerance: float = 0.5) -> Match:
+    """Pair events with the words that were spoken, as many as can be.
 
     An event meets a word of its label when its middle lies within the word, `tolerance` seconds to either side (half a
     second in NIST's spoken term detection, Fiscus et al. 2007).
     """
-    open_ = sorted(said, key=lambda word: word.start)
-    hits, false_alarms = [], []
-    for event in sorted(events, key=lambda event: event.start):
-        middle = (event.start + event.end) / 2
-        for word in open_:
-            if word.label == event.label and word.start - tolerance <= middle <= word.end + tolerance:
-                hits.append((word, event))
-                open_.remove(word)
-                break
-        else:
-            false_alarms.append(event)
-    return Match(hits, open_, false_alarms)
+    spoken = sorted(spoken, key=lambda word: word.start)
+    events = sorted(events, key=lambda event: event.start)
+    partner: dict[int, int] = {}  # number of an event to that of its word
+    for label in {event.label for event in events}:
+        own = [(_middle(event), j) for j, event in enumerate(events) if event.label == label]
+        words = [i for i, word in enumerate(spoken) if word.label == label]
+        open_: list[tuple[float, int]] = []  # words that have begun, the first to end at the front
+        for middle, j in sorted(own):
+            while words and spoken[words[0]].start - tolerance <= middle:
+                i = words.pop(0)
+                heapq.heappush(open_, (spoken[i].end + tolerance, i))
+            while open_ and open_[0][0] < middle:
+                heapq.heappop(open_)
+            # the word that ends first is of least use to later events: taking it is never worse
+            if open_:
+                partner[j] = heapq.heappop(open_)[1]
+    met = set(partner.values())
+    return Match(
+        hits=[(spoken[partner[j]], event) for j, event in enumerate(events) if j in partner],
+        missed=[word for i, word in enumerate(spoken) if i not in met],
+        false_alarms=[event for j, event in enumerate(events) if j not in partner],
+    )
+
+
+def _middle(event: Event) -> float:
+    return (event.start + event.end) / 2
 
 
 def tune_thresholds(
@@ -78,9 +93,10 @@ def tune_thresholds(
         Thresholds by label, for `Detector`; `lowest` for a word without a false alarm.
 
     Raises:
+        ArgumentError: for what is no model.
         ValueError: for no streams, or words that are none of the model's.
     """
-    stream = model if isinstance(model, Streaming) else Streaming(model)
+    stream = stream_of(model)
 
     def scored() -> Iterator[tuple[np.ndarray, Sequence[Event], float]]:
         for sound, said in streams:

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from audioseq.arguments import is_count, require, short_repr
+from audioseq.arguments import ArgumentError, is_count, require, short_repr
 from audioseq.midi.score import MOST_TICKS, Instrument, Score, as_pretty_midi, notes_of
 
 if TYPE_CHECKING:
@@ -86,11 +86,11 @@ class Tokenizer:
     def decode(
         self, tokens: Any, *, tempo: float | None = None, meter: tuple[int, int] | None = None
     ) -> pretty_midi.PrettyMIDI:
-        """The piece that tokens describe, whatever they are: what makes no sense is passed over, and what follows
-        `eos` is not read.
+        """The piece that tokens describe, in whatever order they are: what makes no sense is passed over, and what
+        follows `eos` is not read.
 
         Args:
-            tokens: int ``(time,)``.
+            tokens: int ``(time,)``, each below `size`; none of them are a piece without notes.
             tempo: of the whole piece, in quarter notes a minute, whatever the tokens contain. Where steps are parts of
                 a second, notes keep their times, and the tempo decides where the bars are.
             meter: of the whole piece, whatever the tokens contain.
@@ -99,18 +99,22 @@ class Tokenizer:
             A `pretty_midi.PrettyMIDI`. Every note ends, after a step or more.
 
         Raises:
-            ValueError: `tokens` has another shape or type.
+            ValueError: `tokens` has another shape or type, or one is out of range.
         """
         return as_pretty_midi(self.score(tokens, tempo=tempo, meter=meter))
 
     def score(self, tokens: Any, *, tempo: float | None = None, meter: tuple[int, int] | None = None) -> Score:
         """What `decode` gives, as a `Score`."""
         tokens = np.asarray(tokens)
-        if tokens.ndim != 1 or (len(tokens) and tokens.dtype.kind not in "iu"):
+        tokens = tokens if tokens.size else tokens.astype(np.int32)
+        if tokens.ndim != 1 or tokens.dtype.kind not in "iu":
             raise ValueError(f"tokens must be ints of shape (time,). Received: {tokens.dtype}, shape {tokens.shape}")
+        wrong = tokens[(tokens < 0) | (tokens >= self.size)]
+        if len(wrong):
+            raise ArgumentError(f"a token of this tokenizer is 0 to {self.size - 1}. Received: {wrong[0]}")
         end = np.flatnonzero(tokens == EOS)
         tokens = tokens[: end[0]] if len(end) else tokens
-        tokens = tokens[(tokens > EOS) & (tokens < self.size)]
+        tokens = tokens[tokens > EOS]
         score = self._decode(self.table.kind[tokens].tolist(), self.table.value[tokens].tolist())
         if tempo is not None:
             score = at_tempo(score, tempo, keep_seconds=self.in_seconds)

@@ -1,4 +1,4 @@
-from . import augment as augment, fitting as fitting, runs as runs, trainees as trainees
+from . import augment as augment, fitting as fitting, pace as pace, runs as runs, trainees as trainees
 from .augment import (
     BackgroundNoise as BackgroundNoise,
     FilterAugment as FilterAugment,
@@ -17,11 +17,18 @@ from .fitting import (
     fit as fit,
     steps_of as steps_of,
 )
+from .pace import (
+    epochs_within as epochs_within,
+    seconds_per_epoch as seconds_per_epoch,
+)
 from .runs import (
     RunError as RunError,
+    held as held,
+    hold as hold,
     model_card as model_card,
     music_card as music_card,
     open_run as open_run,
+    release as release,
     versions as versions,
     write_skipped as write_skipped,
 )
@@ -30,5 +37,6 @@ from .trainees import (
     NextFrame as NextFrame,
     NextToken as NextToken,
     Trainee as Trainee,
+    clip_scores as clip_scores,
     feature_statistics as feature_statistics,
 )

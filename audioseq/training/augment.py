@@ -40,10 +40,11 @@ class _Augmentation(keras.layers.Layer):
     Subclasses give `vary`, ``(batch, ...) -> (batch, ...)``.
     """
 
-    rank = 2
+    rank, takes = 2, "(batch, samples) or (samples,)"
 
     def __init__(self, probability: float = 1.0, seed: int | None = None, **kwargs: Any) -> None:
         require(is_number(probability) and 0 <= probability <= 1, "probability is from 0 to 1", probability)
+        require(seed is None or is_whole(seed, 0), "seed is a whole number, 0 or above, or None", seed)
         kwargs.setdefault("dtype", "float32")
         super().__init__(**kwargs)
         self.probability = probability
@@ -54,6 +55,9 @@ class _Augmentation(keras.layers.Layer):
     def call(self, x: Any, training: bool | None = None) -> Any:
         if not training:
             return x
+        dtype, shape = keras.backend.standardize_dtype(x.dtype), tuple(x.shape)
+        fits = "float" in dtype and len(shape) in (self.rank, self.rank - 1)
+        require(fits, f"{type(self).__name__} takes floats, {self.takes}", (dtype, shape))
         single = len(x.shape) == self.rank - 1
         if single:
             x = ops.expand_dims(x, 0)
@@ -83,13 +87,13 @@ class TimeShift(_Augmentation):
 
     Args:
         seconds: greatest shift, to either side.
-        sr: sample rate in Hz.
+        sr: sample rate of the clips in Hz: `Words.sr`, `SequenceClassifier.sr`.
     """
 
-    def __init__(self, seconds: float = 0.1, sr: int = 16000, **kwargs: Any) -> None:
+    def __init__(self, seconds: float = 0.1, *, sr: int, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         require(is_number(seconds) and seconds >= 0, "seconds is 0 or above", seconds)
-        require(is_whole(sr, 1), "sr is a whole number, 1 or above", sr)
+        require(is_whole(sr, 1), "sr is a whole number of Hz, 1 or above", sr)
         self.seconds, self.sr = seconds, sr
 
     def vary(self, x: Any) -> Any:
@@ -131,8 +135,7 @@ class Resample(_Augmentation):
     def __init__(self, rate: tuple[float, float] = (0.85, 1.15), **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.rate = _range("rate", rate)
-        if self.rate[0] <= 0:
-            raise ValueError(f"rate is above 0, 1 leaves the speed. Received: {rate!r}")
+        require(self.rate[0] > 0, "rate is above 0, 1 leaves the speed", rate)
 
     def vary(self, x: Any) -> Any:
         n = ops.shape(x)[1]
@@ -170,27 +173,34 @@ class BackgroundNoise(_Augmentation):
         floor: float = -50.0,
         **kwargs: Any,
     ) -> None:
-        n_noise = kwargs.pop("n_noise", None)
+        n_noise = kwargs.pop("n_noise", None)  # of a saved layer, whose recordings are in the file's weights
         super().__init__(**kwargs)
+        require(is_number(floor), "floor is a number of dBFS", floor)
         self.snr, self.floor = _range("snr", snr), floor
-        self.joined: np.ndarray | None = None
-        if noise is not None:
-            recordings = [np.asarray(y, np.float32).ravel() for y in noise]
-            self.joined = np.concatenate(recordings or [np.zeros(0, np.float32)])
-        if self.joined is not None and (len(self.joined) == 0 or not np.isfinite(self.joined).all()):
-            raise ValueError(f"noise has samples, all of them finite. Received: {len(self.joined)} samples")
-        if self.joined is None and n_noise is None:
-            raise ValueError("noise is a list of recordings, each (samples,). Received: None")
-        self.n_noise = len(self.joined) if self.joined is not None else n_noise
+        self.joined = np.zeros(n_noise or 0, np.float32) if noise is None else _joined(noise)
+        require(len(self.joined) > 0, "noise is a list of recordings with samples, (samples,) each", noise)
+        self.n_noise = len(self.joined)
         self.noise: Any = None
 
     def build(self, input_shape: Any) -> None:
-        # a weight, so that a reloaded layer has its noise, and so that it lives on the accelerator
-        def given(shape: Any, dtype: Any = None) -> Any:  # inside a `dataset.map` an `assign` would not run
-            return ops.zeros(shape, dtype) if self.joined is None else ops.cast(self.joined, dtype)
-
-        self.noise = self.add_weight(shape=(self.n_noise,), initializer=given, trainable=False, name="noise")
+        self.noise = self._on_device()
         self.built = True
+
+    def _on_device(self) -> Any:
+        """The noise as one tensor. It is no weight, else the checkpoint of every epoch would carry the recordings."""
+        if keras.backend.backend() != "tensorflow":
+            return ops.convert_to_tensor(self.joined)
+        import tensorflow as tf
+
+        with tf.init_scope():  # out of the graph of a `dataset.map` or a saved model that is being built again
+            return tf.convert_to_tensor(self.joined)
+
+    def save_own_variables(self, store: Any) -> None:
+        store["0"] = self.joined
+
+    def load_own_variables(self, store: Any) -> None:
+        self.joined = np.asarray(store["0"], np.float32)
+        self.noise = self._on_device()
 
     def vary(self, x: Any) -> Any:
         n = ops.shape(x)[1]
@@ -212,7 +222,7 @@ class Reverberation(_Augmentation):
     Args:
         rt60: seconds in which the room's sound falls by 60 dB.
         direct: decibels of the direct sound over the reverberation.
-        sr: sample rate in Hz.
+        sr: sample rate of the clips in Hz: `Words.sr`, `SequenceClassifier.sr`.
         length: seconds of the impulse response that are computed.
     """
 
@@ -220,14 +230,16 @@ class Reverberation(_Augmentation):
         self,
         rt60: tuple[float, float] = (0.1, 0.5),
         direct: tuple[float, float] = (0.0, 15.0),
-        sr: int = 16000,
+        *,
+        sr: int,
         length: float = 0.25,
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
         self.rt60, self.direct, self.sr, self.length = _range("rt60", rt60), _range("direct", direct), sr, length
-        if self.rt60[0] <= 0 or not (is_number(length) and length > 0):
-            raise ValueError(f"rt60 and length are seconds above 0. Received: {rt60!r}, {length!r}")
+        fits = self.rt60[0] > 0 and is_number(length) and length > 0
+        require(fits, "rt60 and length are seconds above 0", (rt60, length))
+        require(is_whole(sr, 1), "sr is a whole number of Hz, 1 or above", sr)
 
     def vary(self, x: Any) -> Any:
         batch, n = ops.shape(x)
@@ -261,7 +273,7 @@ class FilterAugment(_Augmentation):
         bands: stretches of the line, so that it bends ``bands - 1`` times.
     """
 
-    rank = 3
+    rank, takes = 3, "(batch, time, features) or (time, features)"
 
     def __init__(self, gain: float = 0.4, bands: int = 4, **kwargs: Any) -> None:
         super().__init__(**kwargs)
@@ -290,7 +302,7 @@ class SpecAugment(_Augmentation):
         value: what stands in the hidden places; 0 is the mean of normalised frames.
     """
 
-    rank = 3
+    rank, takes = 3, "(batch, time, features) or (time, features)"
 
     def __init__(
         self,
@@ -305,8 +317,9 @@ class SpecAugment(_Augmentation):
         self.time_masks, self.time_width = time_masks, time_width
         self.feature_masks, self.feature_width, self.value = feature_masks, feature_width, value
         for name in ("time_masks", "time_width", "feature_masks", "feature_width"):
-            value = getattr(self, name)
-            require(is_whole(value, 0), f"{name} is a whole number, 0 or above", value)
+            count = getattr(self, name)
+            require(is_whole(count, 0), f"{name} is a whole number, 0 or above", count)
+        require(is_number(value), "value is a number", value)
 
     def vary(self, x: Any) -> Any:
         _, time, features = ops.shape(x)
@@ -337,19 +350,19 @@ class Mixup(keras.layers.Layer):
 
     def __init__(self, alpha: float = 0.2, seed: int | None = None, **kwargs: Any) -> None:
         require(is_number(alpha) and alpha > 0, "alpha is above 0", alpha)
+        require(seed is None or is_whole(seed, 0), "seed is a whole number, 0 or above, or None", seed)
         kwargs.setdefault("dtype", "float32")
         super().__init__(**kwargs)
         self.alpha, self.seed = alpha, seed
         self.seed_generator = keras.random.SeedGenerator(seed)
 
     def call(self, inputs: Any, training: bool | None = None) -> Any:
+        require(isinstance(inputs, (tuple, list)) and len(inputs) == 2, "Mixup takes a pair (clips, targets)", inputs)
         x, targets = inputs
         if not training:
             return x, targets
-        if "float" not in keras.backend.standardize_dtype(targets.dtype):
-            raise ValueError(
-                f"Targets are float, (batch, classes): labels cannot be blended. Received: dtype {targets.dtype}"
-            )
+        floats = "float" in keras.backend.standardize_dtype(targets.dtype)
+        require(floats, "targets are float, (batch, classes): labels cannot be blended", targets.dtype)
         batch = ops.shape(x)[0]
         share = keras.random.beta((batch,), self.alpha, self.alpha, seed=self.seed_generator)
         share = ops.maximum(share, 1.0 - share)
@@ -361,6 +374,16 @@ class Mixup(keras.layers.Layer):
 
     def get_config(self) -> dict[str, Any]:
         return {**super().get_config(), "alpha": self.alpha, "seed": self.seed}
+
+
+def _joined(noise: Any) -> np.ndarray:
+    """Recordings end to end, float32 ``(samples,)``."""
+    arrays = [np.asarray(y) for y in noise] if isinstance(noise, (list, tuple)) else [np.asarray(noise)]
+    kinds = all(y.dtype.kind == "f" for y in arrays)
+    require(kinds and not isinstance(noise, np.ndarray), "noise is a list of recordings, floats (samples,) each", noise)
+    joined = np.concatenate([np.zeros(0, np.float32), *(y.astype(np.float32).ravel() for y in arrays)])
+    require(bool(np.isfinite(joined).all()), "noise has finite samples", f"{(~np.isfinite(joined)).sum()} that are not")
+    return joined
 
 
 def _blend(a: Any, b: Any, share: Any) -> Any:
@@ -384,10 +407,6 @@ def _power(x: Any) -> Any:
 
 
 def _range(name: str, value: Sequence[float]) -> tuple[float, float]:
-    try:
-        low, high = (float(v) for v in value)
-    except (TypeError, ValueError):
-        low, high = math.nan, math.nan
-    if not -math.inf < low <= high < math.inf:
-        raise ValueError(f"{name} is a pair (low, high) with low <= high. Received: {value!r}")
-    return low, high
+    pair = isinstance(value, (tuple, list, np.ndarray)) and len(value) == 2 and all(map(is_number, value))
+    require(pair and value[0] <= value[1], f"{name} is a pair (low, high) with low <= high", value)
+    return float(value[0]), float(value[1])

@@ -14,6 +14,7 @@ import json
 import math
 import os
 import time
+import warnings
 import zipfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, nullcontext
@@ -27,7 +28,8 @@ from keras import ops
 
 from audioseq.arguments import is_number, is_whole, require
 from audioseq.files import atomic_path, write_text
-from audioseq.training.runs import CHECKPOINT, HISTORY
+from audioseq.models.saving import check_clock
+from audioseq.training.runs import CHECKPOINT, HISTORY, TENSORBOARD, held, remove
 from audioseq.training.trainees import Trainee
 
 __all__ = ["Fitted", "Settings", "TrainingError", "device_scope", "fit", "steps_of"]
@@ -80,7 +82,7 @@ class Settings:
         require(patience is None or is_whole(patience, 1), "patience is a whole number, 1 or above, or None", patience)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Fitted:
     """What `fit` reached.
 
@@ -97,6 +99,14 @@ class Fitted:
     interrupted: bool = False
     seconds: float = 0.0
 
+    def __repr__(self) -> str:
+        said = "no epoch"
+        if self.best_epoch >= 0:
+            row = self.history[self.best_epoch]
+            figures = ", ".join(f"{name} {value:.4g}" for name, value in row.items() if name.startswith("val_"))
+            said = f"best epoch {self.best_epoch + 1} of {len(self.history)}: {figures}"
+        return f"Fitted({said}, in {self.seconds:.1f} s{', interrupted' * self.interrupted})"
+
 
 def fit(
     model: Trainee,
@@ -106,6 +116,7 @@ def fit(
     *,
     out: str | os.PathLike[str],
     resume: bool = False,
+    overwrite: bool = False,
     callbacks: Sequence[keras.callbacks.Callback] = (),
     verbose: int = 1,
 ) -> Fitted:
@@ -117,16 +128,60 @@ def fit(
         settings: how.
         out: the folder.
         resume: go on from the checkpoint in `out`.
+        overwrite: begin anew where `out` holds the checkpoint of an earlier run.
         callbacks: of Keras.
         verbose: of `keras.Model.fit`.
 
     Numbers that `callbacks` add to the logs of an epoch become columns of ``history.csv``: `memory.GradientMonitor`.
 
     Raises:
-        TrainingError: when `resume` is asked for without a checkpoint that fits, or the loss is no number.
+        TrainingError: for an earlier run's checkpoint without `resume` or `overwrite`, `resume` without a checkpoint
+            that fits, or when the training loss is NaN or infinite, or the validation figures in every epoch.
+        RunError: when another process is training in `out`.
+        ModelError: when the clock is so wrong that no model could be saved.
     """
     out = Path(out)
+    require(not (resume and overwrite), "resume and overwrite exclude each other", (resume, overwrite))
     steps = steps_of(model, training, settings)
+    check_clock()
+    with held(out):
+        _make_way(out, resume=resume, overwrite=overwrite)
+        _compile(model, training, settings, steps)
+        keeper = _Keeper(model, validation, settings, out)
+        start = keeper.restore() if resume else 0
+        interrupted = False
+        if start < settings.epochs and not keeper.exhausted():
+            try:
+                model.fit(
+                    model.batches(
+                        training, settings.batch_size, seed=settings.seed, epochs=settings.epochs, start_epoch=start
+                    ),
+                    initial_epoch=start,
+                    epochs=settings.epochs,
+                    steps_per_epoch=steps,
+                    shuffle=False,  # the data come in their order
+                    callbacks=[keeper, *callbacks, _Writer(keeper), *_tensorboard(out)],
+                    verbose=verbose,
+                )
+            except KeyboardInterrupt:
+                interrupted = True
+        keeper.leave_best(interrupted)
+    return Fitted(keeper.history, keeper.best_epoch, interrupted, sum(row["seconds"] for row in keeper.history))
+
+
+def _make_way(out: Path, *, resume: bool, overwrite: bool) -> None:
+    """Refuse to replace an earlier run unasked."""
+    if resume or not (out / CHECKPOINT).exists():
+        return
+    if not overwrite:
+        raise TrainingError(
+            f"{out}: holds the checkpoint of an earlier run. Go on with it by resume=True, or replace it by "
+            "overwrite=True"
+        )
+    remove(out, (CHECKPOINT, HISTORY, TENSORBOARD))
+
+
+def _compile(model: Trainee, training: Any, settings: Settings, steps: int) -> None:
     with _strategy_of(model):
         model(model.example(training))  # makes all variables
         optimizer = keras.optimizers.AdamW(
@@ -139,26 +194,6 @@ def fit(
         optimizer.exclude_from_weight_decay([v for v in model.trainable_variables if len(v.shape) < 2])
         model.compile_with(optimizer)
         optimizer.build(model.trainable_variables)
-    keeper = _Keeper(model, validation, settings, out)
-    start = keeper.restore() if resume else 0
-    interrupted = False
-    if start < settings.epochs and not keeper.exhausted():
-        try:
-            model.fit(
-                model.batches(
-                    training, settings.batch_size, seed=settings.seed, epochs=settings.epochs, start_epoch=start
-                ),
-                initial_epoch=start,
-                epochs=settings.epochs,
-                steps_per_epoch=steps,
-                shuffle=False,  # the data come in their order
-                callbacks=[keeper, *callbacks, _Writer(keeper), *_tensorboard(out)],
-                verbose=verbose,
-            )
-        except KeyboardInterrupt:
-            interrupted = True
-    keeper.leave_best()
-    return Fitted(keeper.history, keeper.best_epoch, interrupted, sum(row["seconds"] for row in keeper.history))
 
 
 def steps_of(model: Trainee, training: Any, settings: Settings) -> int:
@@ -205,7 +240,7 @@ def _strategy_of(model: keras.Model) -> Any:
 def _tensorboard(out: Path) -> list[keras.callbacks.Callback]:
     if importlib.util.find_spec("tensorboard") is None or keras.backend.backend() != "tensorflow":
         return []
-    return [keras.callbacks.TensorBoard(out / "tensorboard")]
+    return [keras.callbacks.TensorBoard(out / TENSORBOARD)]
 
 
 def _schedule(settings: Settings, steps: int) -> Any:
@@ -225,9 +260,22 @@ class _Keeper(keras.callbacks.Callback):
         self.history: list[dict[str, float]] = []
         self.best: list[np.ndarray] | None = None
         self.best_epoch = -1
+        self.averages: list[np.ndarray] = []  # of `_statistics`, after the first step
 
     def on_epoch_begin(self, epoch: int, logs: Any = None) -> None:
         self.began = time.perf_counter()
+
+    def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
+        # averaged weights need the statistics of their own activations: with those of the last step, their accuracy
+        # in the first epochs was that of chance. Averaged alike, as the optimizer does it for the weights
+        statistics = self._statistics()
+        if statistics:
+            momentum = np.float32(self.trained.optimizer.ema_momentum)
+            if hasattr(self.trained, "jax_state_sync"):
+                self.trained.jax_state_sync()
+            now = [np.array(ops.convert_to_numpy(v)) for v in statistics]
+            before = self.averages or now
+            self.averages = [momentum * a + (1 - momentum) * b for a, b in zip(before, now, strict=True)]
 
     def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
         logs = {} if logs is None else logs
@@ -248,15 +296,21 @@ class _Keeper(keras.callbacks.Callback):
             "seconds": round(time.perf_counter() - self.began, 3),
         }
         logs.update(found)
-        rank = self.trained.rank
-        if self.best is None or rank(row) > rank(self.history[self.best_epoch]):
+        if self._is_best(row):
             self.best, self.best_epoch = self._weights(), epoch
-        if raw is not None:
-            for variable, value in zip(self.trained.trainable_variables, raw, strict=True):
-                variable.assign(value)
+        for variable, value in raw:
+            variable.assign(value)
         self.history.append(row)
         if self.exhausted():
             self.trained.stop_training = True
+
+    def _is_best(self, row: dict[str, float]) -> bool:
+        """Whether the row ranks above all before it; what holds a NaN ranks nowhere, and is not kept."""
+        rank = self.trained.rank(row)
+        if not all(map(math.isfinite, rank)):
+            warnings.warn(f"epoch {row['epoch'] + 1}: {_not_finite(row)}, so its weights are not kept", stacklevel=2)
+            return False
+        return self.best_epoch < 0 or rank > self.trained.rank(self.history[self.best_epoch])
 
     def write(self, logs: dict[str, float]) -> None:
         """Add what other callbacks logged in the epoch to its row, and write the state."""
@@ -270,13 +324,22 @@ class _Keeper(keras.callbacks.Callback):
         patience = self.settings.patience
         return patience is not None and len(self.history) - 1 - self.best_epoch >= patience
 
-    def _swap_in_averages(self) -> list[np.ndarray] | None:
+    def _statistics(self) -> list[Any]:
+        """What batch normalisation learns without gradients, where weights are averaged."""
         if self.settings.ema is None:
-            return None
-        variables = self.trained.trainable_variables
-        averages = self.trained.optimizer._model_variables_moving_average
+            return []
+        layers = self.trained._flatten_layers()
+        found = [layer for layer in layers if isinstance(layer, keras.layers.BatchNormalization)]
+        return [v for layer in found for v in (layer.moving_mean, layer.moving_variance)]
+
+    def _swap_in_averages(self) -> list[tuple[Any, np.ndarray]]:
+        """Put averages in the place of weights and statistics; gives what was there."""
+        if self.settings.ema is None:
+            return []
+        variables = [*self.trained.trainable_variables, *self._statistics()]
+        averages = [*self.trained.optimizer._model_variables_moving_average, *self.averages]
         # copies: on JAX two variables must not hold one buffer
-        raw = [np.array(ops.convert_to_numpy(v)) for v in variables]
+        raw = [(v, np.array(ops.convert_to_numpy(v))) for v in variables]
         for variable, average in zip(variables, averages, strict=True):
             variable.assign(np.array(ops.convert_to_numpy(average)))
         return raw
@@ -284,10 +347,16 @@ class _Keeper(keras.callbacks.Callback):
     def _weights(self) -> list[np.ndarray]:
         return [np.array(ops.convert_to_numpy(v)) for v in self.trained.kept.weights]
 
-    def leave_best(self) -> None:
-        """Put the best weights into the classifier."""
+    def leave_best(self, interrupted: bool) -> None:
+        """Put the best weights into the model that is kept."""
         if self.best is not None:
             self.trained.kept.set_weights(self.best)
+        elif self.history and not interrupted:
+            raise TrainingError(
+                f"validation found no finite figures in any of {len(self.history)} epochs, in the last "
+                f"{_not_finite(self.history[-1])}: look for NaN in the validation data, or lower the learning rate, "
+                f"now {self.settings.learning_rate:g}"
+            )
 
     def _state(self) -> list[Any]:
         seen = {id(v): v for v in [*self.trained.variables, *self.trained.optimizer.variables]}
@@ -301,6 +370,7 @@ class _Keeper(keras.callbacks.Callback):
         writer.writerows(self.history)
         arrays = {f"state/{i}": ops.convert_to_numpy(v) for i, v in enumerate(self._state())}
         arrays |= {f"best/{i}": value for i, value in enumerate(self.best or [])}
+        arrays |= {f"averages/{i}": value for i, value in enumerate(self.averages)}
         about = {"history": self.history, "best_epoch": self.best_epoch, "settings": dataclasses.asdict(self.settings)}
         with atomic_path(self.out / CHECKPOINT) as path, path.open("wb") as file:
             np.savez(file, about=np.frombuffer(json.dumps(about).encode(), np.uint8), **arrays)
@@ -314,21 +384,31 @@ class _Keeper(keras.callbacks.Callback):
         try:
             with np.load(path) as arrays:
                 about = json.loads(arrays["about"].tobytes())
-                state = [arrays[f"state/{i}"] for i in range(sum(k.startswith("state/") for k in arrays.files))]
-                self.best = [arrays[f"best/{i}"] for i in range(sum(k.startswith("best/") for k in arrays.files))]
+                state, best, averages = (
+                    [arrays[f"{part}/{i}"] for i in range(sum(k.startswith(f"{part}/") for k in arrays.files))]
+                    for part in ("state", "best", "averages")
+                )
         except (ValueError, KeyError, OSError, EOFError, zipfile.BadZipFile) as error:
             raise TrainingError(f"{path}: is not a checkpoint of ours ({error})") from error
         own, theirs = dataclasses.asdict(self.settings), about["settings"]
         changed = sorted(name for name in own if own[name] != theirs.get(name))
         variables = self._state()
-        shapes = [tuple(v.shape) for v in variables] == [value.shape for value in state]
+        expected = [tuple(v.shape) for v in [*variables, *self._statistics()]]
+        shapes = expected == [value.shape for value in [*state, *averages]]
         if changed or not shapes:
             what = f"{changed[0]} was {theirs.get(changed[0])}, now {own[changed[0]]}" if changed else "another network"
             raise TrainingError(f"{path}: belongs to a run with other settings: {what}")
         for variable, value in zip(variables, state, strict=True):
             variable.assign(value)
-        self.history, self.best_epoch = about["history"], about["best_epoch"]
+        self.history, self.best_epoch, self.best = about["history"], about["best_epoch"], best or None
+        self.averages = averages
         return len(self.history)
+
+
+def _not_finite(row: dict[str, float]) -> str:
+    """Which validation figures of an epoch are NaN or infinite."""
+    found = [name for name in row if name.startswith("val_") and not math.isfinite(row[name])]
+    return ", ".join(f"{name} is {row[name]}" for name in found) or "its rank is not finite"
 
 
 class _Writer(keras.callbacks.Callback):

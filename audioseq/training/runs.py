@@ -1,14 +1,17 @@
 """The folder that a training leaves: who may write into it, and the files in it that people read.
 
-``run.json`` (figures, settings, versions, seed, fingerprint of the data), ``skipped.jsonl`` and ``MODEL_CARD.md``.
+``run.json`` (figures, settings, versions, seed, fingerprint of the data), ``skipped.jsonl`` and ``MODEL_CARD.md``;
+``run.lock`` while a process trains there.
 """
 
 from __future__ import annotations
 
+import atexit
 import json
 import os
 import platform
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import asdict
 from importlib import metadata
 from pathlib import Path
@@ -17,25 +20,33 @@ from typing import TYPE_CHECKING, Any
 
 from audioseq.files import write_json, write_text
 
+try:
+    import fcntl
+except ModuleNotFoundError:  # Windows
+    fcntl = None  # type: ignore[assignment]
+
 if TYPE_CHECKING:
     from audioseq.files import Skipped
     from audioseq.music.evaluation import MusicEvaluation
     from audioseq.speech.evaluation import Evaluation
 
-__all__ = ["RunError", "model_card", "music_card", "open_run", "versions", "write_skipped"]
+__all__ = ["RunError", "held", "hold", "model_card", "music_card", "open_run", "release", "versions", "write_skipped"]
 
 RUN = "run.json"
-CHECKPOINT, HISTORY = "checkpoint.npz", "history.csv"
+CHECKPOINT, HISTORY, TENSORBOARD = "checkpoint.npz", "history.csv", "tensorboard"
 # what a training leaves beside it, and an earlier one's must not be taken for a later one's
 LEFT = (
     CHECKPOINT,
     HISTORY,
+    TENSORBOARD,
     "skipped.jsonl",
     "model.keras",
     "MODEL_CARD.md",
     "learning_curve.png",
     "confusion_matrix.png",
+    *(f"piece-{'[0-9]' * digits}.{kind}" for digits in range(1, 5) for kind in ("mid", "wav", "png")),
 )
+LOCK = "run.lock"
 PACKAGES = ("audioseq", "tensorflow", "keras", "numpy", "librosa", "soundfile", "soxr")
 
 
@@ -54,19 +65,47 @@ def open_run(
         resume: go on with an earlier run of the same settings.
         overwrite: remove an earlier run first: its own files (`LEFT`), nothing else that lies there.
 
-    A run that was ended before its first epoch was has left nothing, and is replaced without being asked.
+    Returns:
+        The folder.
+
+    A run that was ended before its first epoch was has left nothing, and is replaced without being asked. The folder
+    stays this process's until that ends, or until `release`.
 
     Raises:
         RunError: for a folder that holds an earlier run and neither is asked for; one that holds something else;
-            one without a run, or with other settings, to resume.
+            one without a run, or with other settings, to resume; one that another process is training in.
     """
     out = Path(out)
-    if out.exists() and not out.is_dir():
-        raise RunError(f"{out}: is a file, not a folder")
-    earlier = _read(out / RUN)
-    if resume:
-        if earlier is None:
+    made = not out.exists()
+    ours = hold(out)
+    try:
+        earlier = _earlier(out, settings, resume=resume, overwrite=overwrite)
+        if not resume:
+            remove(out, LEFT)
+        for stale in _stale(out):
+            stale.unlink()
+        write_json(out / RUN, {**(earlier or {}), "state": "training", "settings": settings, "versions": versions()})
+    except BaseException:
+        if ours:
+            release(out)
+        if made:
+            with suppress(OSError):
+                out.rmdir()
+        raise
+    return out
+
+
+def _earlier(out: Path, settings: dict[str, Any], *, resume: bool, overwrite: bool) -> dict[str, Any] | None:
+    """What ``run.json`` says of the run to go on with; None where there is none, or it may be replaced."""
+    earlier, stale = _read(out / RUN), _stale(out)
+    if earlier is None:
+        others = [path for path in out.iterdir() if path.name != LOCK and path not in stale]
+        if others and not resume:
+            raise RunError(f"{out}: is not empty, and holds no run of ours")
+        if others or (resume and not stale):  # one that was killed as it began has left a stale file, and nothing else
             raise RunError(f"{out}: holds no run to resume (no {RUN})")
+        return None
+    if resume:
         theirs = earlier.get("settings", {})
         # in their order: a fingerprint, which follows the others, comes last
         changed = [k for k in dict.fromkeys([*settings, *theirs]) if settings.get(k) != theirs.get(k)]
@@ -76,21 +115,110 @@ def open_run(
                 f"{out}: was begun with other settings, so its end would be another: "
                 f"{name} was {theirs.get(name)!r}, now {settings.get(name)!r}"
             )
-    elif earlier is None and out.is_dir() and any(out.iterdir()):
-        raise RunError(f"{out}: is not empty, and holds no run of ours")
-    elif earlier is not None:
-        learnt = earlier["state"] != "training" or (out / CHECKPOINT).exists()
-        if learnt and not overwrite:
-            raise RunError(f"{out}: holds an earlier run. Go on with it by --resume, or replace it by --overwrite")
-        for name in LEFT:
-            (out / name).unlink(missing_ok=True)
-        earlier = None
-    for name in (RUN, *LEFT):  # what a killed process was about to rename
-        for stale in out.glob(f".{Path(name).stem}-*{Path(name).suffix}"):
-            stale.unlink()
+        return earlier
+    learnt = earlier["state"] != "training" or (out / CHECKPOINT).exists()
+    if learnt and not overwrite:
+        raise RunError(f"{out}: holds an earlier run. Go on with it by --resume, or replace it by --overwrite")
+    return None
+
+
+def _stale(out: Path) -> list[Path]:
+    """What a killed process was about to rename: see `files.atomic_path`."""
+    names = [name for name in (RUN, *LEFT) if name != TENSORBOARD]
+    return [path for name in names for path in out.glob(f".{Path(name).stem}-*{Path(name).suffix}")]
+
+
+def remove(out: Path, names: Sequence[str]) -> None:
+    """Remove what runs leave in a folder, of `LEFT`; of TensorBoard's folder its own logs alone."""
+    for name in names:
+        for path in out.glob(f"{name}/*/events.out.tfevents.*" if name == TENSORBOARD else name):
+            path.unlink()
+    if TENSORBOARD in names:
+        for folder in (*out.glob(f"{TENSORBOARD}/*"), out / TENSORBOARD):
+            if folder.is_dir() and not any(folder.iterdir()):
+                folder.rmdir()
+
+
+_LOCKS: dict[str, int] = {}  # of this process: folders and the descriptors of their lock files
+
+
+def hold(out: str | os.PathLike[str]) -> bool:
+    """Make a folder, and keep every other process from training there; gives False where this one holds it already.
+
+    A process that ends in any way, killed too, lets go of its folders. Where the system or the file system has no
+    locks, nothing is kept.
+
+    Raises:
+        RunError: for a folder that another process is training in, or a path that is a file.
+    """
+    out = Path(out)
+    if out.exists() and not out.is_dir():
+        raise RunError(f"{out}: is a file, not a folder")
     out.mkdir(parents=True, exist_ok=True)
-    write_json(out / RUN, {**(earlier or {}), "state": "training", "settings": settings, "versions": versions()})
-    return out
+    path, key = out / LOCK, str(out.resolve())
+    if key in _LOCKS:
+        if _names(path, _LOCKS[key]):
+            return False
+        os.close(_LOCKS.pop(key))  # the folder was removed and made anew
+    while True:
+        handle = os.open(path, os.O_RDWR | os.O_CREAT, 0o666)
+        if not _lock(handle):
+            os.close(handle)
+            raise RunError(f"{out}: another process is training there")
+        if _names(path, handle):
+            break
+        os.close(handle)  # whoever held it removed the file between our two steps
+    _LOCKS[key] = handle
+    return True
+
+
+def release(out: str | os.PathLike[str]) -> None:
+    """Let other processes train in a folder that this one holds."""
+    handle = _LOCKS.pop(str(Path(out).resolve()), None)
+    if handle is None:
+        return
+    path = Path(out, LOCK)
+    if _names(path, handle) and os.name == "posix":  # elsewhere an open file cannot be removed
+        path.unlink()
+    os.close(handle)
+
+
+@contextmanager
+def held(out: str | os.PathLike[str]) -> Iterator[None]:
+    """`hold` a folder within the block, if this process does not already."""
+    ours = hold(out)
+    try:
+        yield
+    finally:
+        if ours:
+            release(out)
+
+
+def _lock(handle: int) -> bool:
+    """Lock an open file for this process; False where another has."""
+    if fcntl is None:
+        return True
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    except OSError:  # a file system without locks
+        return True
+    return True
+
+
+def _names(path: Path, handle: int) -> bool:
+    """Whether a path still leads to an open file."""
+    try:
+        return os.path.samestat(os.stat(path), os.fstat(handle))
+    except FileNotFoundError:
+        return False
+
+
+@atexit.register
+def _release_all() -> None:
+    for folder in list(_LOCKS):
+        release(folder)
 
 
 def versions() -> dict[str, str]:
@@ -117,11 +245,12 @@ def model_card(title: str, about: str, facts: dict[str, Any], evaluation: Evalua
     lines += [f"| {_cell(name)} | {_cell(value)} |" for name, value in facts.items()]
     lines += [
         "",
-        "## How well it hears",
+        "## Accuracy",
         "",
-        f"Accuracy **{evaluation.accuracy:.1%}** (95 % interval {low:.1%} to {high:.1%}) on {evaluation.n} clips that "
-        "were kept out of training, speaker by speaker where the file names tell them. The weights of the best epoch "
-        "were chosen by these same clips, so expect slightly less elsewhere.",
+        f"Accuracy **{evaluation.accuracy:.1%}** (95 % confidence interval {low:.1%} to {high:.1%}) on {evaluation.n} "
+        "validation clips that were not trained on, all clips of a speaker on one side of the split where the file "
+        "names identify speakers. The epoch was selected on these same clips, so expect slightly lower accuracy on "
+        "new data.",
         "",
         "| class | recall | precision | clips |",
         "| --- | --- | --- | --- |",
@@ -136,31 +265,37 @@ def model_card(title: str, about: str, facts: dict[str, Any], evaluation: Evalua
 def music_card(title: str, facts: dict[str, Any], evaluation: MusicEvaluation) -> str:
     """A model card of a `SequenceGenerator`, of measured numbers alone."""
     likely, lines = evaluation.likelihood, [f"# {title}", ""]
-    lines += ["A model that writes music, made by `recipes/music_generation.py`.", "", "## Facts", "", "| | |"]
+    lines += [
+        "A generative model of symbolic music, made by `recipes/music_generation.py`.",
+        "",
+        "## Facts",
+        "",
+        "| | |",
+    ]
     lines += ["| --- | --- |", *[f"| {_cell(name)} | {_cell(value)} |" for name, value in facts.items()]]
     lines += [
         "",
-        "## How well it knows such music",
+        "## Likelihood of held-out pieces",
         "",
-        f"On {likely.pieces} pieces that it was not trained on: **{likely.per_token:.3f} nats a token**, "
-        f"{likely.per_note:.2f} a note, {likely.per_second:.1f} a second.",
+        f"Negative log-likelihood of {likely.pieces} pieces that it was not trained on: **{likely.per_token:.3f} nats "
+        f"per token**, {likely.per_note:.2f} per note, {likely.per_second:.1f} per second.",
     ]
     if evaluation.clean is not None:
         lines.append(
             f"On the {evaluation.clean.pieces} of them that share less than half of their melodic 8-grams with any "
-            f"training piece: {evaluation.clean.per_token:.3f} a token."
+            f"training piece: {evaluation.clean.per_token:.3f} nats per token."
         )
     if evaluation.copies:
         mine, usual = ([copy.n_notes for copy in group] for group in (evaluation.copies, evaluation.usual))
         lines += [
             "",
-            "## How much it copies",
+            "## Memorisation",
             "",
-            f"Of {len(mine)} pieces that it wrote, the longest run of melodic intervals that a training piece has too "
-            f"is {median(mine):g} notes (median), {max(mine)} at most; of the held-out pieces themselves "
+            f"Longest run of melodic intervals shared with a training piece, over {len(mine)} generated pieces: "
+            f"{median(mine):g} notes (median), {max(mine)} (maximum); over the held-out pieces themselves "
             f"{median(usual):g} and {max(usual)}.",
         ]
-    lines += ["", "## What it writes beside held-out pieces", "", "```", str(evaluation.statistics), "```", ""]
+    lines += ["", "## Statistics of generated and held-out pieces", "", "```", str(evaluation.statistics), "```", ""]
     return "\n".join(lines)
 
 

@@ -19,7 +19,7 @@ from audioseq.music.generator import SequenceGenerator
 from audioseq.music.likelihood import frame_likelihood, piece_nats
 from audioseq.speech.classifier import SequenceClassifier
 
-__all__ = ["AugmentedClassifier", "NextFrame", "NextToken", "Trainee", "feature_statistics"]
+__all__ = ["AugmentedClassifier", "NextFrame", "NextToken", "Trainee", "clip_scores", "feature_statistics"]
 
 
 class Trainee(keras.Model):
@@ -129,17 +129,27 @@ class AugmentedClassifier(Trainee):
 
     def batches(self, data: ClipSet, batch_size: int, *, seed: int, epochs: int, start_epoch: int = 0) -> Any:
         if keras.backend.backend() == "tensorflow":
-            import tensorflow as tf
-
-            n_classes = len(self.classifier.class_names)
-            clips = data.dataset(batch_size, shuffle=True, seed=seed, epochs=epochs, start_epoch=start_epoch)
-            return clips.map(lambda x, y: ({"samples": x, "targets": tf.one_hot(y, n_classes)}, y))
+            return self._packed(
+                data.dataset(batch_size, shuffle=True, seed=seed, epochs=epochs, start_epoch=start_epoch)
+            )
         order = data.order(batch_size, seed=seed, epochs=epochs, start_epoch=start_epoch)
         return (self.pack(x, y) for x, y in data.batches(order))
 
     def validate(self, data: ClipSet, batch_size: int) -> dict[str, float]:
-        x, y = self.pack(data.float_samples(slice(None)), data.labels)
-        return self.evaluate(x, y, batch_size=batch_size, verbose=0, return_dict=True)
+        if keras.backend.backend() == "tensorflow":
+            batches = self._packed(data.dataset(batch_size))
+        else:
+            places = range(0, len(data), batch_size)
+            labels = (data.labels[i : i + batch_size] for i in places)
+            batches = (self.pack(x, y) for x, y in zip(data.chunks(batch_size), labels, strict=True))
+        return self.evaluate(batches, steps=-(-len(data) // batch_size), verbose=0, return_dict=True)
+
+    def _packed(self, clips: Any) -> Any:
+        """A `tf.data.Dataset` of samples and labels as `call` reads it."""
+        import tensorflow as tf
+
+        n_classes = len(self.classifier.class_names)
+        return clips.map(lambda x, y: ({"samples": x, "targets": tf.one_hot(y, n_classes)}, y))
 
     def rank(self, row: dict[str, float]) -> tuple[float, ...]:
         return round(row["val_accuracy"], 6), -row["val_loss"]
@@ -268,6 +278,14 @@ class NextFrame(Trainee):
 
 def _inputs(batch: RollBatch) -> dict[str, Any]:
     return {"frames": batch.frames, "mask": batch.mask}
+
+
+def clip_scores(classifier: SequenceClassifier, clips: ClipSet, *, chunk: int = 1024) -> np.ndarray:
+    """Probabilities of the classes, ``(clips, classes)``: `SequenceClassifier.scores` of `chunk` clips at a time.
+
+    All of Speech Commands as float32 would take 6.8 GB.
+    """
+    return np.concatenate([classifier.scores(samples) for samples in clips.chunks(chunk)])
 
 
 def feature_statistics(

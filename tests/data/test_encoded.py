@@ -37,7 +37,7 @@ def folder(tmp_path):
 def test_one_bad_file_stops_nothing_and_every_file_has_its_line(folder, tmp_path):
     made = encode_folder(folder, MelodyTokenizer())
     assert made.names == ["a.mid", "b.mid", "more/c.mid"]
-    assert [(line.name, line.skipped) for line in made.skipped] == [
+    assert [(bad.path, bad.reason) for bad in made.skipped] == [
         ("bad.mid", "is no MIDI file: it begins with b'MThd rub', not with b'MThd'"),
         ("drums.mid", "no note can be encoded: the piece has only drums (13 notes)"),
         ("empty.mid", "is empty"),

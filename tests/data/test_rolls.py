@@ -142,7 +142,7 @@ class TestTransposition:
         edge = RollSet([piece(12, i, low=0, high=20) for i in range(5)] + [piece(12, 9, low=66, high=88)])
         seen = set()
         for epoch in range(20):
-            for roll, original in zip(edge.heard(epoch, 0, transpose=6), edge.pieces, strict=True):
+            for roll, original in zip(edge.epoch(epoch, 0, transpose=6), edge.pieces, strict=True):
                 assert intervals(roll) == intervals(original)
                 seen.add(int(np.flatnonzero(roll.any(0))[0] - np.flatnonzero(original.any(0))[0]))
         assert seen <= set(range(-6, 7))
@@ -184,7 +184,7 @@ class TestEpochs:
         rolls = RollSet([piece(30, 0), piece(6, 1)])
         starts = set()
         for epoch in range(100):
-            part, short = rolls.heard(epoch, 0, longest=10)
+            part, short = rolls.epoch(epoch, 0, longest=10)
             np.testing.assert_array_equal(short, rolls.pieces[1])
             places = [i for i in range(21) if (rolls.pieces[0][i : i + 10] == part).all()]
             assert len(part) == 10
@@ -195,4 +195,4 @@ class TestEpochs:
     @pytest.mark.parametrize(("option", "reason"), [({"transpose": -1}, "semitones"), ({"longest": 1}, "2 frames")])
     def test_refuses(self, option, reason):
         with pytest.raises(ValueError, match=reason):
-            pieces().heard(0, 0, **option)
+            pieces().epoch(0, 0, **option)

@@ -12,10 +12,10 @@ import pretty_midi
 import pytest
 from conftest import made_up_tune
 
-from audioseq.data.encoded import encode_file
+from audioseq.data.encoded import encode_file, encode_folder
 from audioseq.data.splits import DatasetError, GroupSplit, ListSplit, file_itself
 from audioseq.data.tunes import TokenSet, midi_folder, survey, whole_folder
-from audioseq.files import FolderError
+from audioseq.files import FolderError, Skipped
 from audioseq.midi.smf import MidiError
 from audioseq.tokens.base import BOS, EOS, PAD
 from audioseq.tokens.beats import BeatTokenizer
@@ -94,7 +94,7 @@ def test_broken_files_have_no_say_in_the_split(tmp_path):
     (tmp_path / "loose.mid").write_bytes(b"MThd rubbish")
     data = midi_folder(tmp_path, BEATS)
     assert data.testing.names == ["test/tune0.mid"]
-    assert [(line.name, line.skipped) for line in data.skipped] == [
+    assert [(bad.path, bad.reason) for bad in data.skipped] == [
         ("loose.mid", "is no MIDI file: it begins with b'MThd rub', not with b'MThd'")
     ]
 
@@ -132,11 +132,30 @@ def test_a_test_piece_in_another_key_is_no_training_piece(songs, tmp_path, token
     assert {line.name for line in data.report if line.skipped is None} >= set(taken.values())  # not broken
 
 
+@pytest.mark.parametrize("tokenizer", [BEATS, EVENTS, MelodyTokenizer()])
+def test_a_test_piece_in_another_key_is_no_validation_piece_either(songs, tmp_path, tokenizer):
+    folder = tmp_path / "songs"
+    shutil.copytree(songs, folder)
+    test, validation = ["tune03.mid", "more/tune10.mid"], ["tune01.mid", "a2.mid", "more/a3.mid"]
+    for name, copy, semitones in (("tune03.mid", "a2.mid", 2), ("more/tune10.mid", "more/a3.mid", 3)):
+        score = pretty_midi.PrettyMIDI(str(songs / name))
+        for note in (n for i in score.instruments if not i.is_drum for n in i.notes):
+            note.pitch += semitones
+        score.write(str(folder / copy))
+    shutil.copy(folder / "a2.mid", folder / "b.mid")  # and one more for training
+    data = midi_folder(folder, tokenizer, split=GroupSplit(file_itself, validation=validation, testing=test))
+    pairs = [("a2.mid", "tune03.mid"), ("b.mid", "tune03.mid"), ("more/a3.mid", "more/tune10.mid")]
+    assert sorted(data.duplicates) == pairs
+    assert data.testing.names == sorted(test)
+    assert data.validation.names == ["tune01.mid"]
+    assert "b.mid" not in data.training.names
+
+
 def test_where_all_are_one_piece_none_is_left_for_training(tmp_path):
     for i in range(4):
         made_up_tune(0).write(str(tmp_path / f"{i}.mid"))
     with pytest.raises(
-        DatasetError, match=r"left for training.*4 pieces that can be used, 2 of them left out of train"
+        DatasetError, match=r"left for training.*4 pieces that can be used, 3 of them left out as copies"
     ):
         midi_folder(tmp_path, BEATS)
 
@@ -189,10 +208,23 @@ def test_bad_arguments(songs, options, message):
 
 
 def test_a_whole_folder_is_all_of_it(songs):
-    pieces, report = whole_folder(songs, BEATS)
+    pieces, skipped = whole_folder(songs, BEATS)
     assert len(pieces) == 12
-    assert [line.name for line in report if line.skipped] == ["broken.mid"]
+    assert skipped == [Skipped("broken.mid", "is no MIDI file: it begins with b'MThd rub', not with b'MThd'")]
+    report = encode_folder(songs, BEATS).report
     assert pieces.tokens == sum(line.tokens for line in report) == sum(len(piece) - 2 for piece in pieces)
+
+
+def test_what_was_read_has_a_short_repr(songs):
+    data = midi_folder(songs, BEATS, window=64, transpose=(-2, 3))
+    tokens = data.training.tokens
+    assert repr(data.training) == f"TokenSet(8 pieces, {tokens:,} tokens, window=64, transpose=(-2, 3))"
+    assert repr(data) == (
+        f"Tunes(8 pieces for training, 2 for validation, 2 for the test, BeatTokenizer of {BEATS.size} tokens, "
+        "1 file skipped, 0 copies left out, tempo=100, meter=(3, 4))"
+    )
+    pieces = encode_folder(songs, BEATS)
+    assert repr(pieces) == f"Pieces(12 pieces, {len(pieces.tokens):,} tokens of a BeatTokenizer, 1 file skipped)"
 
 
 # ---- an epoch

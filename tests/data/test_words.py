@@ -4,6 +4,7 @@ Clips here are 0.2 s at 8 kHz, each with its own tone, so that no two files are 
 """
 
 import hashlib
+import itertools
 import os
 import re
 import warnings
@@ -15,8 +16,18 @@ import pytest
 import soundfile
 
 from audioseq.data.clips import UNKNOWN, ClipSet
-from audioseq.data.splits import SPLITS, DatasetError, FolderSplit, GroupSplit, HashSplit, ListSplit, speaker_of
-from audioseq.data.words import word_folder
+from audioseq.data.splits import (
+    SPLITS,
+    DatasetError,
+    FolderSplit,
+    GroupSplit,
+    HashSplit,
+    ListSplit,
+    guess_speakers,
+    speaker_of,
+    speaker_pattern,
+)
+from audioseq.data.words import find_clips, word_folder
 from audioseq.files import FolderError
 
 SR = 8000
@@ -711,3 +722,162 @@ def test_lists_that_put_a_speaker_on_two_sides_are_said_aloud(tmp_path):
     (tmp_path / "validation_list.txt").write_text("yes/a_nohash_0.wav\nno/a_nohash_1.wav\n")
     with pytest.warns(UserWarning, match="1 speakers are on more than one side of the split: a"):
         word_folder(tmp_path)
+
+
+# ---- who speaks, as far as file names say it
+
+
+def stems(*parts):
+    """Names ``{word}/{...}`` of every combination, each part a list or ``word`` for the word itself."""
+    names = []
+    for word in ("NO", "YES", "GO"):
+        for combination in itertools.product(*([word] if part == "word" else part for part in parts)):
+            names.append(f"{word}/{'_'.join(combination)}.wav")
+    return names
+
+
+IDS = [f"{i:08d}" for i in (3, 17, 21, 22, 40, 58, 61, 77, 90, 104)]
+TAKES = ["01", "02", "03"]
+
+
+@pytest.mark.parametrize(
+    ("names", "speakers", "reason"),
+    [
+        (stems(IDS, "word", TAKES), IDS, "recurs"),
+        (stems("word", ["ann", "bob", "cid"], TAKES), ["ann", "bob", "cid"], "recurs"),
+        (stems(["1", "2", "3", "4"], ["1", "2"]), ["1", "2", "3", "4"], "first of the numbers"),
+        ([name.replace("_", "-") for name in stems(["s1", "s2", "s3"], TAKES)], ["s1", "s2", "s3"], "recurs"),
+        ([f"{w}/{s}/{i}.wav" for w in ("a", "b") for s in ("ann", "bob") for i in range(3)], ["ann", "bob"], "folder"),
+        ([f"{w}/{s}.wav" for w in ("a", "b", "c") for s in ("ann", "bob", "cid")], ["ann", "bob", "cid"], "recurs"),
+        ([f"{w}/{s}_nohash_{i}.wav" for w in "ab" for s in ("x1", "y_2") for i in "01"], ["x1", "y_2"], "_nohash_"),
+        ([f"{w}/{w}_{s}_nohash_{i}.wav" for w in "ab" for s in ("x1", "y2") for i in "01"], ["x1", "y2"], "_nohash_"),
+        ([f"{d}_{s}_{i}.wav" for d in "012" for s in ("theo", "jim") for i in "01"], ["theo", "jim"], "label"),
+    ],
+)  # fmt: skip
+def test_the_speaker_in_names_is_guessed_with_its_evidence(names, speakers, reason):
+    guess = guess_speakers(names)
+    of = speaker_pattern(guess.pattern)
+    assert sorted({of(name) for name in names}) == sorted(speakers)
+    assert guess.n_speakers == len(speakers)
+    assert guess.example[0] in names
+    assert guess.example[1] == of(guess.example[0])
+    assert reason in guess.reason
+
+
+@pytest.mark.parametrize(
+    "names",
+    [
+        [f"{word}/{i:02d}.wav" for word in ("go", "stop") for i in range(1, 21)],  # a number is a take
+        [f"{word}/take_{i}.wav" for word in ("go", "stop") for i in range(20)],
+        [f"{word}/take{i}.wav" for word in ("go", "stop") for i in range(20)],
+        [f"{word}/{word}{i}.wav" for word in ("go", "stop") for i in range(20)],
+        [f"{word}/{hashlib.md5(f'{word}{i}'.encode()).hexdigest()}.wav" for word in ("go", "stop") for i in range(20)],
+    ],
+)
+def test_names_that_tell_no_speaker_give_no_guess(names):
+    guess = guess_speakers(names)
+    assert (guess.pattern, guess.n_speakers, guess.example) == (None, 0, None)
+    assert guess.reason
+
+
+def test_a_pattern_finds_speakers_or_names_the_file_that_it_does_not_fit():
+    of = speaker_pattern(r"/(?P<speaker>\d+)_")
+    assert of("NO/00000017_NO_03.wav") == "00000017"
+    assert of == speaker_pattern(r"/(?P<speaker>\d+)_")
+    with pytest.raises(DatasetError, match=r"NO/x\.wav: has no speaker by the pattern"):
+        of("NO/x.wav")
+    for bad, message in (("(", "a regular expression"), (r"\d+", r"a group \(\?P<speaker>"), (3, "regular expression")):
+        with pytest.raises(ValueError, match=message):
+            speaker_pattern(bad)
+
+
+def real(folder, names):
+    for i, name in enumerate(names):
+        write(folder / name, tone([i]))
+    return folder
+
+
+def test_guessed_speakers_stay_whole_and_the_guess_is_said_aloud(tmp_path):
+    """Such names were groups of one file each: speakers crossed the split, and the card said "other speakers"."""
+    real(tmp_path, stems(IDS, "word", TAKES))
+    with pytest.warns(UserWarning, match=r"took 00000003 in GO/00000003_GO_01\.wav for the speaker, one of 10"):
+        words = read(tmp_path)
+    sides = [{re.search(r"/(\d+)_", name)[1] for name in part.names} for part in parts(words).values()]
+    assert all(sides)
+    assert sum(map(len, sides)) == len(set.union(*sides)) == 10
+    assert words.speakers.n_speakers == 10
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        given = read(tmp_path, split=GroupSplit(speaker_pattern(r"/(?P<speaker>\d+)_")))
+    assert given.speakers.n_speakers == 10
+
+
+def test_a_part_that_recurs_in_every_class_and_lies_on_two_sides_is_said_aloud(tmp_path):
+    real(tmp_path, stems(IDS, "word", TAKES))
+    with pytest.warns(
+        UserWarning, match=r"00000003 in .* may be the speaker .*recurs.*10 of 10 such .*more than one side"
+    ):
+        words = read(tmp_path, split=GroupSplit(validation=0.3, testing=0.3))  # by `speaker_of`
+    assert words.speakers is None
+
+
+def test_names_without_speakers_are_said_aloud(tmp_path):
+    real(tmp_path, [f"{word}/{i:02d}.wav" for word in ("go", "stop") for i in range(1, 21)])
+    with pytest.warns(UserWarning, match=r"file names identify no speaker.*speaker_pattern"):
+        words = read(tmp_path)
+    assert words.speakers is None
+
+
+# ---- folders that hold their split, and files that cannot be read
+
+
+def test_train_val_and_test_folders_are_the_split_and_words_lie_in_them(tmp_path):
+    for side, count in (("train", 6), ("val", 2), ("test", 3)):
+        for word in ("go", "stop"):
+            for i in range(count):
+                write(tmp_path / side / word / f"{side}{i}_nohash_0.wav", tone([i, *side.encode(), *word.encode()]))
+    write(tmp_path / "train" / "_background_noise_" / "hum.wav", tone(0, 20 * N))
+    words = read(tmp_path)
+    assert words.class_names == ("go", "stop", "_silence_")
+    real_clips = [sum(word != "_silence_" for word in part.words) for part in parts(words).values()]
+    assert real_clips == [12, 4, 6]
+    assert all(name.startswith("val/") for name in words.validation.names if not name.startswith("_"))
+    assert {clip.word for clip in find_clips(tmp_path)} == {"go", "stop"}
+
+
+def test_words_called_train_and_test_stay_words(tmp_path):
+    fill(tmp_path, ("train", "test"))
+    assert read(tmp_path).class_names == ("test", "train")
+    with pytest.warns(UserWarning, match=r"test, train are taken for words"):
+        read(tmp_path)
+
+
+def test_files_of_kinds_that_cannot_be_read_are_listed_by_name(tmp_path):
+    fill(tmp_path, speakers=30)
+    for name in ("phone.m4a", "old.AMR", "clip.mp4"):
+        (tmp_path / "go" / name).write_bytes(b"\0\0\0\x20ftypM4A " + bytes(64))
+    (tmp_path / "go" / "notes.txt").write_text("no sound")
+    (tmp_path / "go" / "00000001_nohash_0.m4a").write_bytes(b"x")  # converted: its WAV lies beside it
+    words = read(tmp_path)
+    assert sorted(Path(bad.path).name for bad in words.skipped) == ["clip.mp4", "old.AMR", "phone.m4a"]
+    assert all("convert it to WAV or FLAC" in bad.reason for bad in words.skipped)
+
+
+def test_a_class_without_a_recording_is_named(tmp_path):
+    fill(tmp_path)
+    (tmp_path / "maybe").mkdir()
+    (tmp_path / "maybe" / "notes.txt").write_text("to come")
+    (tmp_path / ".git").mkdir()
+    with pytest.warns(UserWarning, match=r"no recording in \['maybe'\]"):
+        assert read(tmp_path).class_names == ("go", "stop")
+    (tmp_path / "maybe" / "a.m4a").write_bytes(b"x")
+    with pytest.raises(DatasetError, match=r"no recording of \['maybe'\] can be read: .*a\.m4a: "):
+        read(tmp_path)
+
+
+def test_words_and_clips_are_shown_by_what_they_hold(tmp_path):
+    words = read(fill(tmp_path), split=GroupSplit(validation=["00000001"], testing=0.0))
+    assert repr(words) == (
+        "Words(18 training, 2 validation and 0 test clips of 0.2 s at 8000 Hz in 2 classes: go, stop)"
+    )
+    assert repr(words.validation) == "ClipSet(2 clips of 0.2 s at 8000 Hz: go 1, stop 1)"

@@ -410,3 +410,20 @@ def test_a_clip_shorter_than_a_frame_is_refused_unless_centred():
 def test_descriptions_that_are_refused(make, match):
     with pytest.raises(ValueError, match=match):
         make()
+
+
+@pytest.mark.parametrize(
+    ("make", "rule"),
+    [
+        (lambda: LogMel(n_fft=2**31), "n_fft is at most 131,072. Received: 2147483648"),
+        (lambda: Spectrogram(hop_length=10**18), "hop_length is at most 16,777,216"),
+        (lambda: Spectrogram(sr=10**12), "sr is at most 10,000,000"),
+        (lambda: Mel(n_fft=2**17, n_mels=400), "n_mels is at most 255. Received: 400"),
+        (lambda: Delta(width=257), "width is at most 255"),
+        (lambda: Chain([LogMel(), *[Delta()] * 16]), "at most 16 stages. Received: 17"),
+        (lambda: Chain([LogMel(), *[Delta(order=(0, 1, 2))] * 9]), "n_features is at most 131,072"),
+    ],
+)
+def test_what_would_take_all_memory_is_refused(make, rule):
+    with pytest.raises(ValueError, match=rule):
+        make()

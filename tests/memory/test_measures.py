@@ -11,8 +11,8 @@ from conftest import SR
 from keras import layers
 
 import audioseq as aq
-from audioseq import memory, models
-from audioseq.memory import jacobians, recurrent
+from audioseq import models
+from audioseq.memory import jacobians, measures, recurrent
 
 RNG = np.random.default_rng(0)
 KINDS = (layers.SimpleRNN, layers.LSTM, layers.GRU)
@@ -220,7 +220,7 @@ class TestShare:
     @pytest.mark.filterwarnings("ignore:the attribution of")
     def test_takes_no_more_rows_at_once_for_a_longer_sequence(self, monkeypatch):
         monkeypatch.setattr(jacobians, "BLOCK", 16)
-        monkeypatch.setattr(memory, "NODES", (4,))
+        monkeypatch.setattr(measures, "NODES", (4,))
         rows, inner = [], recurrent.Recurrent.step
         monkeypatch.setattr(
             recurrent.Recurrent, "step", lambda self, x, states: rows.append(len(x)) or inner(self, x, states)
@@ -230,7 +230,7 @@ class TestShare:
         assert max(rows) == 16
 
     def test_warns_where_the_integral_stays_incomplete(self, monkeypatch):
-        monkeypatch.setattr(memory, "NODES", (1,))
+        monkeypatch.setattr(measures, "NODES", (1,))
         with pytest.warns(UserWarning, match="is off by .* with 1 points"):
             aq.memory_share(network(layers.LSTM(8)), 20 * RNG.standard_normal((9, 3)))
 
@@ -274,6 +274,28 @@ def test_one_step_is_a_result(tmp_path):
     assert aq.hidden_states(model, x)["memory"].shape == (1, 4)
     aq.gradient_flow(model, x).plot(tmp_path / "flow.png")
     aq.memory_share(model, x).plot(tmp_path / "share.png")
+
+
+def test_a_plot_is_a_figure_and_needs_no_path(tmp_path):
+    model, x = network(layers.LSTM(4, name="memory")), RNG.standard_normal((6, 3))
+    for found in (aq.gradient_flow(model, x), aq.memory_share(model, x)):
+        figure = found.plot(title="a title")
+        assert figure.axes[0].get_title() == "a title"
+        assert found.plot(tmp_path / "a.png", "a title").axes[0].get_title() == "a title"
+        figure.savefig(tmp_path / "b.png", format="png")
+        assert (tmp_path / "a.png").read_bytes() == (tmp_path / "b.png").read_bytes()
+
+
+def test_results_have_a_short_repr():
+    model, x = network(layers.GRU(4, name="memory"), layers.Dense(2)), RNG.standard_normal((6, 3))
+    flow, share = aq.gradient_flow(model, x), aq.memory_share(model, x, of="score")
+    horizon = flow["memory"].horizon
+    assert repr(flow["memory"]) == f"LayerFlow('memory', GRU, 6 steps, horizon={horizon})"
+    assert repr(flow) == f"GradientFlow({flow['memory']!r})"
+    assert repr(share) == f"MemoryShare('memory', of='score', 6 steps, label={share.label!r}, completeness=0.00%)" or (
+        share.completeness > 5e-5
+    )
+    assert "array" not in repr(share)
 
 
 def _shared() -> keras.Model:
@@ -326,7 +348,7 @@ def test_what_cannot_be_followed_is_named(model, x, options, message):
 def test_other_input_is_refused(classifier, tmp_path):
     with pytest.raises(aq.RecurrentError, match="finite numbers"):
         aq.hidden_states(network(layers.GRU(3)), np.full((4, 3), np.nan))
-    with pytest.raises(aq.RecurrentError, match="a file is for a SequenceClassifier"):
+    with pytest.raises(aq.RecurrentError, match="a file is for a SequenceClassifier or a SequenceGenerator"):
         aq.hidden_states(network(layers.GRU(3)), "a.wav")
     with pytest.raises(aq.RecurrentError, match=r"samples \(samples,\) at 8000 Hz. Received: shape \(3, 4\)"):
         aq.hidden_states(classifier, np.zeros((3, 4)))

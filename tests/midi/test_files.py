@@ -331,6 +331,15 @@ def test_notes_that_would_sound_for_ever_are_not_written(tmp_path):
         save_midi(tmp_path / "a.wav", everything())
 
 
+def test_a_score_is_written_too_and_what_is_no_piece_is_not(tmp_path):
+    save_midi(tmp_path / "a.mid", everything())
+    save_midi(tmp_path / "b.mid", as_pretty_midi(as_score(everything())))
+    save_midi(tmp_path / "c.mid", as_score(everything()))
+    assert (tmp_path / "c.mid").read_bytes() == (tmp_path / "b.mid").read_bytes()
+    with pytest.raises(ValueError, match=r"notes is a pretty_midi\.PrettyMIDI or a Score. Received: 'text'"):
+        save_midi(tmp_path / "a.mid", "text")
+
+
 # ---- limits
 
 

@@ -224,8 +224,8 @@ class TestWhatIsNoModel:
 
     def test_somebody_elses(self, tmp_path):
         keras.Sequential([keras.Input((3,)), keras.layers.Dense(2)]).save(tmp_path / "a.keras")
-        with pytest.raises(aq.ModelError, match="not one of audioseq's"):
-            aq.load_model(tmp_path / "a.keras")
+        with pytest.raises(aq.ModelError, match="is a Sequential, not a SequenceClassifier"):
+            aq.load_model(tmp_path / "a.keras", aq.SequenceClassifier)
 
     def test_of_another_kind(self, tmp_path):
         tokenizer = aq.MelodyTokenizer()
@@ -405,6 +405,10 @@ def test_a_generator_is_no_classifier(saved_generators):
     [
         ({"tempo": 0}, "tempo is 4 to 1000 quarter notes a minute. Received: 0"),
         ({"meter": (3, 5)}, r"meter is such as \(3, 4\). Received: \(3, 5\)"),
+        ({"meter": (10**30, 4)}, r"meter is such as \(3, 4\). Received: \(10{30}, 4\)"),
+        ({"meter": (3, 4, 4)}, r"meter is such as \(3, 4\). Received: \(3, 4, 4\)"),
+        ({"tempo": float("nan")}, "tempo is 4 to 1000 quarter notes a minute. Received: nan"),
+        ({"pitch_range": (0.5, 60)}, "pitch_range is two MIDI pitches"),
         ({"pitch_range": (60, 50)}, r"0 <= low <= high <= 127. Received: \(60, 50\)"),
     ],
 )
@@ -485,3 +489,16 @@ class TestPolyphonyLSTM:
         model.save(tmp_path / "model.keras")
         again = keras.models.load_model(tmp_path / "model.keras")
         np.testing.assert_array_equal(self.logits(again, *music), self.logits(model, *music))
+
+
+def test_layers_over_rolls_take_no_more_memory_than_a_roll_may_need():
+    from audioseq.models import layers
+
+    for lengths in ((), (0, 1), (2, 1), (1.5,), range(1, 66)):
+        with pytest.raises(ValueError, match="lengths are rising numbers of frames, at most 64"):
+            layers.Recall(lengths)
+    for periods in ((), (0,), (2.5,), range(1, 66)):
+        with pytest.raises(ValueError, match="periods are 1 to 64 whole numbers of frames"):
+            layers.Meter(periods)
+    with pytest.raises(ValueError, match=r"make masks of at most 4,194,304 numbers\. Received: 8800000"):
+        layers.MADE(100_000).build([(None, 4), (None, 88), (None, 88)])

@@ -12,7 +12,7 @@ from conftest import load_script
 
 from audioseq.midi.files import save_midi
 from audioseq.midi.score import as_pretty_midi, as_score
-from audioseq.music.generator import Note, Options, plan, stream_notes
+from audioseq.music.generator import Note, Options, SequenceGenerator, plan, stream_notes
 from audioseq.tokens.beats import BeatTokenizer
 from audioseq.tokens.tokenizers import EventTokenizer, MelodyTokenizer
 
@@ -78,6 +78,14 @@ def end_of(piece):
     return max(n.end for i in piece.instruments for n in i.notes)
 
 
+def test_a_model_has_a_short_repr(beats, melody):
+    assert repr(melody) == (
+        f"SequenceGenerator(MelodyTokenizer of {MELODY.size} tokens, {melody.network.count_params():,} parameters, "
+        f"tempo={melody.tempo:g}, meter={melody.meter}, pitch_range={melody.pitch_range})"
+    )
+    assert repr(beats).startswith(f"SequenceGenerator(BeatTokenizer of {BEATS.size} tokens, ")
+
+
 # ---- the same for a seed
 
 
@@ -101,6 +109,21 @@ def test_neighbours_that_end_early_and_the_size_of_the_chunk_change_nothing(all_
             tokens = model.sampler.draw([own.job for own in plans], chunk=chunk)
             pieces = [as_pretty_midi(own.score(said)) for own, said in zip(plans, tokens, strict=True)]
             assert [written(piece, tmp_path) for piece in pieces] == expected
+
+
+def test_without_a_seed_each_piece_is_a_new_one_that_its_seed_writes_again(all_models, tmp_path):
+    for model in all_models:
+        one, other = (model.generate(bars=4, temperature=1.0) for _ in range(2))
+        assert written(one, tmp_path) != written(other, tmp_path)
+        assert written(model.generate(seed=one.seed, bars=4, temperature=1.0), tmp_path) == written(one, tmp_path)
+        batch = model.generate_batch(2, bars=2, temperature=1.0)
+        assert batch[1].seed == batch[0].seed + 1
+        again = model.generate(seed=batch[1].seed, bars=2, temperature=1.0)
+        assert written(again, tmp_path) == written(batch[1], tmp_path)
+        notes = model.notes(bars=2, temperature=1.0)
+        assert [*model.notes(seed=notes.seed, bars=2, temperature=1.0)] == [*notes]
+        assert repr(notes) == f"NoteStream(seed={notes.seed})"
+        assert model.generate(seed=7, bars=1).seed == 7
 
 
 # ---- prompts
@@ -143,7 +166,7 @@ def test_a_piece_begins_with_its_prompt_and_goes_on_in_its_tempo_and_meter(all_m
 def test_an_asked_tempo_and_meter_are_those_of_the_prompts_notes_too(all_models):
     prompt = prompt_of(tempo=120.0, meter=(4, 4))
     for model in all_models:
-        piece = model.generate(prompt, bars=4, tempo=90, meter=(3, 4), temperature=1.0)
+        piece = model.generate(prompt, seed=0, bars=4, tempo=90, meter=(3, 4), temperature=1.0)
         assert [(m.numerator, m.denominator, m.time) for m in piece.time_signature_changes] == [(3, 4, 0)]
         assert piece.get_tempo_changes()[1] == pytest.approx([90], rel=5e-4)
         step = 0.02 if model.tokenizer.in_seconds else 60 / 90 / 4
@@ -156,13 +179,13 @@ def test_a_prompt_that_cannot_be_used_is_told_why(all_models, melody):
     for model in all_models:
         with pytest.raises(ValueError, match="the prompt cannot be used: there are no notes"):
             model.generate(empty)
-        with pytest.raises(ValueError, match=r"the prompt is shorter than the piece that is asked for \(bars: 2\)"):
+        with pytest.raises(ValueError, match=r"the prompt is shorter than the piece that is requested \(bars: 2\)"):
             model.generate(long, bars=2)
-        with pytest.raises(ValueError, match=r"that is asked for \(1.5 s\), so that .* Received: -"):
+        with pytest.raises(ValueError, match=r"that is requested \(1.5 s\), so that .* Received: -"):
             model.generate(long, seconds=1.5)
         with pytest.raises(ValueError, match=r"the model knows, 48 to 72\. Received: '1 notes outside, such as 90"):
             model.generate(prompt_of(pitches=[60, 90, 60]))
-        with pytest.raises(ValueError, match=r"is asked for, 60 to 66\. Received: '2 notes outside, such as 67"):
+        with pytest.raises(ValueError, match=r"is requested, 60 to 66\. Received: '2 notes outside, such as 67"):
             model.generate(prompt_of(), pitch_range=(60, 66))
         with pytest.raises(TypeError, match=r"did you pass a path\?"):
             model.generate("prompt.mid")
@@ -172,7 +195,7 @@ def test_a_prompt_that_cannot_be_used_is_told_why(all_models, melody):
 
 def test_a_prompt_of_drums_alone_is_one_where_drums_are_known(events, beats):
     for model in (events, beats):
-        piece = model.generate(prompt_of(pitches=[]), bars=2)
+        piece = model.generate(prompt_of(pitches=[]), seed=0, bars=2)
         assert (36, 0) in {(n.pitch, n.start) for i in piece.instruments if i.is_drum for n in i.notes}
 
 
@@ -183,7 +206,7 @@ def test_a_prompt_of_drums_alone_is_one_where_drums_are_known(events, beats):
 @pytest.mark.parametrize("tempo", [None, 73.0, 120.0, 201.5])
 def test_bars_are_as_long_as_they_are(all_models, meter, tempo):
     for model in all_models:
-        piece = model.generate(bars=3, meter=meter, tempo=tempo, temperature=1.0)
+        piece = model.generate(seed=0, bars=3, meter=meter, tempo=tempo, temperature=1.0)
         assert [(m.numerator, m.denominator) for m in piece.time_signature_changes] == [meter]
         quarters = 3 * meter[0] * 4 / meter[1]
         if model.tokenizer == BEATS:  # which has tempos of its own, where none is asked for
@@ -197,13 +220,13 @@ def test_bars_are_as_long_as_they_are(all_models, meter, tempo):
 @pytest.mark.parametrize("tempo", [None, 90.0])
 def test_seconds_are_seconds(all_models, seconds, tempo):
     for model in all_models:
-        piece = model.generate(seconds=seconds, tempo=tempo, temperature=1.0)
+        piece = model.generate(seed=0, seconds=seconds, tempo=tempo, temperature=1.0)
         step = 0.02 if model.tokenizer.in_seconds else 60 / (tempo or model.tempo) / 4
         assert end_of(piece) == pytest.approx(seconds, abs=step / 2 + 1e-6)
 
 
 def test_sixteen_bars_where_nothing_is_asked_for(melody):
-    assert end_of(melody.generate()) == pytest.approx(16 * 3 * 60 / 112, abs=1e-9)  # 3/4 at 112
+    assert end_of(melody.generate(seed=0)) == pytest.approx(16 * 3 * 60 / 112, abs=1e-9)  # 3/4 at 112
 
 
 # ---- notes as they come
@@ -238,7 +261,7 @@ def test_a_note_comes_before_the_rest_is_drawn(all_models, monkeypatch):
                 yield new
 
         monkeypatch.setattr(model.sampler, "chunks", counted)
-        notes = model.notes(bars=40, temperature=1.0)
+        notes = model.notes(seed=0, bars=40, temperature=1.0)
         assert not drawn  # nothing, before a note is asked for
         next(notes)
         first = len(drawn)
@@ -302,13 +325,13 @@ def test_the_reader_finds_faults(melody, tmp_path):
     assert "another tempo than asked" in damaged(another_tempo)
     # what a program reads otherwise
     save_midi(path, damaged_by(piece, velocity=1))
-    assert readback._read_by_mido(piece, path) == ["other notes for mido"]
-    assert readback._read_by_symusic(piece, path) == ["other notes for symusic"]
-    assert readback._read_by_pretty_midi(piece, path) == ["other notes for pretty_midi"]
+    assert readback.read_by_mido(piece, path) == ["other notes for mido"]
+    assert readback.read_by_symusic(piece, path) == ["other notes for symusic"]
+    assert readback.read_by_pretty_midi(piece, path) == ["other notes for pretty_midi"]
     save_midi(path, damaged_by(piece, start=0.01))
-    assert readback._read_by_mido(piece, path) == ["other times for mido"]
-    assert readback._read_by_symusic(piece, path) == ["other times for symusic"]
-    assert readback._read_by_pretty_midi(piece, path) == ["other times for pretty_midi"]
+    assert readback.read_by_mido(piece, path) == ["other times for mido"]
+    assert readback.read_by_symusic(piece, path) == ["other times for symusic"]
+    assert readback.read_by_pretty_midi(piece, path) == ["other times for pretty_midi"]
 
 
 def damaged_by(piece, **changes):
@@ -352,13 +375,43 @@ def damaged_by(piece, **changes):
         ({"meter": (3, 4, 4)}, r"meter is two whole numbers.*Received: \(3, 4, 4\)"),
         ({"meter": "34"}, "meter is two whole numbers.*Received: '34'"),
         ({"meter": 3}, "meter is two whole numbers.*Received: 3"),
-        ({"meter": [3, 4]}, r"meter is two whole numbers.*Received: \[3, 4\]"),
+        ({"meter": ["3", 4]}, r"meter is two whole numbers.*Received: \('3', 4\)"),
+        ({"temperature": "warm"}, "temperature is a number.*Received: 'warm'"),
+        ({"temperature": True}, "temperature is a number.*Received: True"),
+        ({"top_p": "a"}, "top_p is a probability above 0. Received: 'a'"),
+        ({"min_p": "a"}, "min_p is from 0 to 1. Received: 'a'"),
+        ({"seconds": "4"}, "seconds is a number above 0. Received: '4'"),
+        ({"tempo": "fast"}, "tempo is 4 to 1000 quarter notes a minute. Received: 'fast'"),
+        ({"key": 0}, "a key is a tonic and one of .*Received: 0"),
+        ({"key": "H major"}, "a key is a tonic and one of .*Received: 'H major'"),
+        ({"polyphony": "a"}, "polyphony is a whole number, 1 to 32. Received: 'a'"),
+        ({"pitch_range": 60}, "pitch_range is two MIDI pitches.*Received: 60"),
+        ({"pitch_range": ("a", 60)}, r"pitch_range is two MIDI pitches.*Received: \('a', 60\)"),
     ],
     ids=str,
 )
 def test_what_is_no_option(options, rule):
     with pytest.raises(ValueError, match=rule):
         Options(**options)
+
+
+def test_a_meter_and_a_range_may_be_lists():
+    assert Options(meter=[3, 4], pitch_range=[48, 60]) == Options(meter=(3, 4), pitch_range=(48, 60))
+
+
+@pytest.mark.parametrize(
+    ("about", "rule"),
+    [
+        ({"tempo": "fast"}, "tempo is 4 to 1000 quarter notes a minute. Received: 'fast'"),
+        ({"meter": 3}, r"meter is such as \(3, 4\). Received: 3"),
+        ({"meter": ("3", 4)}, r"meter is such as \(3, 4\). Received: \('3', 4\)"),
+        ({"pitch_range": "low"}, "pitch_range is two MIDI pitches, 0 <= low <= high <= 127. Received: 'low'"),
+    ],
+    ids=str,
+)
+def test_what_is_no_model(melody, about, rule):
+    with pytest.raises(ValueError, match=rule):
+        SequenceGenerator(MELODY, melody.network, **about)
 
 
 @pytest.mark.parametrize(

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import gc
 import itertools
 import json
 import math
+import weakref
 
 import keras
 import numpy as np
@@ -81,6 +83,16 @@ def test_new_weights_are_heard(model, pieces):
     model.network.set_weights(kept)
     np.testing.assert_array_equal(piece_nats(model.network, [pieces[0]]), before)
     assert abs(after - before) > 1
+
+
+def test_a_network_is_left_as_it_was_and_is_let_go(pieces):
+    made = build(BEATS).network
+    before, alone = set(vars(made)), weakref.ref(made)
+    piece_nats(made, pieces)
+    assert set(vars(made)) == before
+    del made
+    gc.collect()
+    assert alone() is None
 
 
 def test_figures_are_totals_over_totals(model, pieces, songs):

@@ -120,6 +120,11 @@ def test_the_seed_decides_and_figures_are_plain_json(model, data, judged):
     again = evaluate_music(model, data.testing, data.training, generated=4, seed=5)
     assert again == judged
     assert evaluate_music(model, data.testing, data.training, generated=4, seed=6).statistics != judged.statistics
+    assert repr(judged) == (
+        f"MusicEvaluation({judged.likelihood.per_token:.3f} nats a token on {judged.likelihood.pieces} pieces, "
+        f"{sum(row.within for row in judged.statistics.figures.values() if row)} of 13 statistics within, "
+        f"longest copy {max(copy.n_notes for copy in judged.copies)} notes)"
+    )
     told = json.loads(json.dumps(judged.to_dict(), allow_nan=False))
     assert list(told) == ["likelihood", "clean", "leakage", "statistics", "copies", "usual_copies"]
     assert told["likelihood"]["per_token"] == judged.likelihood.per_token

@@ -11,7 +11,7 @@ from scipy import stats
 from audioseq import models
 from audioseq.music.constraints import constraints_of, pitch_mask
 from audioseq.music.generator import SequenceGenerator
-from audioseq.music.sampling import NEVER, Job, Sampler, _draw
+from audioseq.music.sampling import NEVER, Job, Sampler, draw_tokens
 from audioseq.tokens.base import BOS, EOS
 from audioseq.tokens.beats import BeatTokenizer
 from audioseq.tokens.tokenizers import MelodyTokenizer
@@ -47,12 +47,12 @@ def drawn_by(logits, draw, temperature, top_k=0, top_p=1.0, min_p=0.0):
 
 
 def draw(logits, draws, temperature, top_k=None, top_p=1.0, min_p=0.0):
-    """`_draw` with options a row, or one for all."""
+    """`draw_tokens` with options a row, or one for all."""
     column = [np.broadcast_to(np.asarray(x, np.float32), len(logits))[:, None] for x in (temperature, top_p, min_p)]
     if top_k is not None:
         top_k = np.broadcast_to(np.asarray(top_k, np.int32), len(logits))[:, None]
     draws = np.asarray(draws, np.float32)[:, None]
-    return np.asarray(_draw(ops.convert_to_tensor(logits), draws, column[0], top_k, *column[1:]))
+    return np.asarray(draw_tokens(ops.convert_to_tensor(logits), draws, column[0], top_k, *column[1:]))
 
 
 def random_logits(rng, n, size=40):

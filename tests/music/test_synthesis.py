@@ -194,20 +194,20 @@ def test_the_limiter_keeps_its_promise_on_any_signal():
     for _ in range(20):
         y = (rng.standard_normal(int(rng.integers(1, 30_000))) * rng.choice([0.01, 0.3, 20.0])).astype(np.float32)
         y[rng.integers(0, len(y))] = 50.0
-        out = synthesis._limited(y.copy(), 8000)
+        out = synthesis.limited(y.copy(), 8000)
         assert len(out) == len(y)
         assert np.abs(out).max() <= synthesis.CEILING * (1 + 1e-5)
         assert (np.sign(out) == np.sign(y)).all()
     quiet = (0.2 * rng.standard_normal(5000)).astype(np.float32).clip(-0.9, 0.9)
-    np.testing.assert_array_equal(synthesis._limited(quiet, 8000), quiet)
+    np.testing.assert_array_equal(synthesis.limited(quiet, 8000), quiet)
 
 
 def test_the_room_is_a_convolution():
     y = np.zeros(150_000, np.float32)
     y[[0, 70_000, 149_999]] = 1.0, -0.5, 0.25
-    answer = synthesis._in_a_room(np.ones(1, np.float32), SR, 0.3)
+    answer = synthesis.in_a_room(np.ones(1, np.float32), SR, 0.3)
     expected = np.convolve(y, answer)
-    np.testing.assert_allclose(synthesis._in_a_room(y, SR, 0.3), expected, atol=1e-6)
+    np.testing.assert_allclose(synthesis.in_a_room(y, SR, 0.3), expected, atol=1e-6)
     assert rms(answer[1:]) * np.sqrt(len(answer) - 1) == pytest.approx(0.3, rel=1e-5)
 
 

@@ -10,7 +10,7 @@ import keras
 import numpy as np
 import pytest
 import soundfile
-from conftest import ROOT, SR, help_of, load_recipe
+from conftest import ROOT, SR, help_of, load_recipe, made_up_tune
 
 import audioseq as aq
 from audioseq import models
@@ -41,6 +41,10 @@ def sound(tmp_path_factory):
     feature = aq.LogMel(sr=SR, n_fft=256, hop_length=160, n_mels=10)
     for name, network in (("gru", models.gru(10, 2, units=4)), ("none", models.feed_forward(10, 2, units=4))):
         aq.SequenceClassifier(feature, network, ["yes", "no"], duration=0.3).save(folder / f"{name}.keras")
+    tokenizer = aq.MelodyTokenizer()
+    network = models.event_lstm(tokenizer.size, units=(4,), embedding=3)
+    aq.SequenceGenerator(tokenizer, network).save(folder / "melody.keras")
+    aq.save_midi(folder / "tune.mid", made_up_tune(0, bars=1))
     soundfile.write(folder / "yes.wav", 0.1 * np.random.default_rng(0).standard_normal(SR // 2), SR)
     return folder
 
@@ -92,10 +96,23 @@ def test_a_file_gets_its_heat_map_and_pictures_are_not_replaced_unless_told(run,
     assert run(*arguments, "--overwrite", "--of", "state")[0] == 0
 
 
+def test_a_piece_gets_its_heat_map_too(run, sound, tmp_path):
+    code, out, _ = run("--model", sound / "melody.keras", sound / "tune.mid", "--out", tmp_path)
+    assert code == 0
+    model = aq.load_model(sound / "melody.keras")
+    tokens = np.concatenate([[1], model.tokenizer.encode(aq.load_midi(sound / "tune.mid"))])
+    likely = model.tokenizer.vocabulary[int(np.argmax(model(tokens[None])[0, -1]))]
+    assert f"tune.mid: next {likely} " in out
+    assert f"after {len(tokens)} tokens" in out
+    assert "owes most to " in out
+    for name in ("memory_share.png", "gradient_flow.png"):
+        assert (tmp_path / name).read_bytes()[:8] == b"\x89PNG\r\n\x1a\n"
+
+
 @pytest.mark.parametrize(
     ("model", "file", "more", "code", "message"),
     [
-        ("gru.keras", "tune.mid", (), 2, "MIDI files are not read yet"),
+        ("melody.keras", "yes.wav", (), 1, "yes.wav: is WAV audio, not MIDI"),
         ("gru.keras", "missing.wav", (), 1, "missing.wav"),
         ("missing.keras", "yes.wav", (), 1, "there is no such file"),
         ("none.keras", "yes.wav", (), 1, "no recurrent layer"),

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import csv
-import importlib.util
+import hashlib
 import json
+import re
 import shlex
 import shutil
+import sys
 import zipfile
 
 import keras
@@ -59,7 +61,7 @@ def scores(tmp_path_factory):
 @pytest.fixture
 def unheard(music, monkeypatch):
     """Trainings that end before their pieces are drawn and played, which takes as long as the rest."""
-    monkeypatch.setattr(music, "write", lambda model, out, count, *, seed: (out / "pieces").touch())
+    monkeypatch.setattr(music, "write", lambda out, model, count, *, seed: (out / "pieces").touch())
 
 
 def notes_of(path):
@@ -114,12 +116,12 @@ def test_the_card_says_what_was_measured(tuned):
     figures = json.loads((tuned / "run.json").read_text())["figures"]["test"]
     likely = figures["likelihood"]
     assert (
-        f"On {likely['pieces']} pieces that it was not trained on: **{likely['per_token']:.3f} nats a token**" in card
+        f"of {likely['pieces']} pieces that it was not trained on: **{likely['per_token']:.3f} nats per token**" in card
     )
-    assert f"{likely['per_note']:.2f} a note, {likely['per_second']:.1f} a second" in card
+    assert f"{likely['per_note']:.2f} per note, {likely['per_second']:.1f} per second" in card
     assert f"On the {figures['clean']['pieces']} of them that share less than half" in card
     mine, usual = ([copy["n_notes"] for copy in figures[name]] for name in ("copies", "usual_copies"))
-    assert f"is {np.median(mine):g} notes (median), {max(mine)} at most" in card
+    assert f": {np.median(mine):g} notes (median), {max(mine)} (maximum)" in card
     assert f"held-out pieces themselves {np.median(usual):g} and {max(usual)}." in card
     assert "| best epoch |" in card
     assert "8 pieces, 4 epochs" in card
@@ -244,14 +246,17 @@ def test_a_melody_of_drums_is_none(run, tmp_path):
     assert (code, "0.mid: no note can be encoded: the piece has only drums (6 notes)" in err) == (1, True)
 
 
-def test_the_demonstration_without_music21_says_what_to_install(run, tmp_path, monkeypatch):
-    find = importlib.util.find_spec
-    monkeypatch.setattr(
-        importlib.util, "find_spec", lambda name, *more: None if name == "music21" else find(name, *more)
-    )
+def test_the_demonstration_needs_no_music21(run, music, tmp_path, monkeypatch):
+    read = {}
+    monkeypatch.setitem(sys.modules, "music21", None)  # importing it raises
+    monkeypatch.setattr(music, "train", lambda config, out, **options: read.update(data=config.data) or cli.DONE)
     monkeypatch.chdir(tmp_path)
-    assert run("demo") == (1, "", 'error: the chorales need music21: pip install -e ".[music]"\n')
-    assert not list(tmp_path.iterdir())
+    assert run("demo")[:2] == (0, "407 chorales by Johann Sebastian Bach are in runs/chorales\n\n")
+    paths = sorted((tmp_path / read["data"]).iterdir())
+    assert len(paths) == 407
+    # the files that music21's corpus gave when its MusicXML was read at every demonstration
+    digest = hashlib.sha256(b"".join(path.read_bytes() for path in paths)).hexdigest()
+    assert digest == "0e1063a5b28046c4e4e473715d6a0d6f40697905bfaad5e4f26e7493525d4f3d"
 
 
 # ---- generate
@@ -279,6 +284,23 @@ def test_pieces_are_as_asked(run, scores, tmp_path):
         assert len(y) / sr >= midi.get_end_time()
 
 
+def test_without_a_seed_new_pieces_are_written_and_their_seeds_are_printed(run, scores, tmp_path):
+    printed = []
+    for name in "ab":
+        code, out, _ = run(
+            "generate", "--model", scores / "model.keras", "--bars", 2, "--count", 2, "--out", tmp_path / name
+        )
+        assert code == 0
+        printed.append([int(seed) for seed in re.findall(r"seed (\d+)", out)])
+    assert printed[0] != printed[1]
+    assert printed[0][1] == printed[0][0] + 1
+    again = ("--count", 2, "--seed", printed[0][0], "--out", tmp_path / "c")
+    assert run("generate", "--model", scores / "model.keras", "--bars", 2, *again)[0] == 0
+    for piece in ("piece-1.mid", "piece-2.mid"):
+        assert (tmp_path / "a" / piece).read_bytes() == (tmp_path / "c" / piece).read_bytes()
+        assert (tmp_path / "a" / piece).read_bytes() != (tmp_path / "b" / piece).read_bytes()
+
+
 def test_seconds_are_kept_and_the_seed_gives_the_same_bytes(run, scores, tmp_path):
     model = ["--model", scores / "model.keras", "--seconds", 4.8, "--count", 1]
     for name, seed in (("a", 3), ("b", 3), ("c", 4)):
@@ -297,9 +319,10 @@ def test_a_prompt_is_how_the_piece_begins(run, scores, tmp_path, monkeypatch, te
     from audioseq import plots
 
     shaded = []
-    monkeypatch.setattr(plots, "piano_roll", lambda *_, prompt_end: shaded.append(prompt_end))
+    monkeypatch.setattr(plots, "notes", lambda *_, prompt_end: shaded.append(prompt_end))
     prompt = scores / "prompt.mid"
     arguments = ["--model", scores / "model.keras", "--out", tmp_path, "--prompt", prompt, "--bars", 4, "--count", 1]
+    arguments += ["--seed", 0]
     assert run("generate", *arguments, *tempo)[0] == 0
     midi, notes = notes_of(tmp_path / "piece-1.mid")
     asked = {(note.pitch, round(note.start * end / 3.6, 3)) for note in notes_of(prompt)[1]}

@@ -1,5 +1,9 @@
 """Varied samples and frames, against closed forms, NumPy and SciPy."""
 
+import json
+import zipfile
+
+import h5py
 import keras
 import numpy as np
 import pytest
@@ -40,11 +44,11 @@ def power(y):
 
 
 WAVE = [
-    pytest.param(lambda **k: TimeShift(0.02, SR, **k), id="TimeShift"),
+    pytest.param(lambda **k: TimeShift(0.02, sr=SR, **k), id="TimeShift"),
     pytest.param(lambda **k: Gain((-6, 6), **k), id="Gain"),
     pytest.param(lambda **k: Resample((0.85, 1.15), **k), id="Resample"),
     pytest.param(lambda **k: BackgroundNoise([HISS], (0, 20), **k), id="BackgroundNoise"),
-    pytest.param(lambda **k: Reverberation((0.02, 0.1), length=0.05, **k), id="Reverberation"),
+    pytest.param(lambda **k: Reverberation((0.02, 0.1), sr=SR, length=0.05, **k), id="Reverberation"),
 ]
 FILTER = pytest.param(lambda **k: FilterAugment(3.0, 4, **k), id="FilterAugment")
 SPEC = pytest.param(lambda **k: SpecAugment(2, 10, 2, 5, **k), id="SpecAugment")
@@ -170,7 +174,7 @@ def test_time_shift_moves_by_whole_samples_and_fills_with_zeros():
     seconds = 0.01
     x = np.tile(np.arange(1, N + 1, dtype=np.float32), (400, 1))  # sample i has the value i + 1
     shifts = []
-    for y in trained(TimeShift(seconds, SR, seed=0), x):
+    for y in trained(TimeShift(seconds, sr=SR, seed=0), x):
         kept = np.flatnonzero(y)
         shift = int(kept[0] - (y[kept[0]] - 1))
         expected = np.zeros(N, np.float32)
@@ -186,10 +190,10 @@ def test_time_shift_moves_by_whole_samples_and_fills_with_zeros():
 
 def test_time_shift_longer_than_the_clip_leaves_zeros_at_most():
     x = np.ones((50, 100), np.float32)
-    y = trained(TimeShift(1.0, SR, seed=0), x)
+    y = trained(TimeShift(1.0, sr=SR, seed=0), x)
     assert set(np.unique(y)) <= {0.0, 1.0}
     assert (y == 0).all(axis=1).sum() > 45  # a shift of under 100 samples has 1 chance in 160
-    np.testing.assert_array_equal(trained(TimeShift(0.0, SR), x), x)
+    np.testing.assert_array_equal(trained(TimeShift(0.0, sr=SR), x), x)
 
 
 # ---- Gain
@@ -292,6 +296,58 @@ def test_background_noise_stays_with_a_saved_model(tmp_path):
     np.testing.assert_array_equal(again.get_layer("noise").noise, HISS)
     assert again.trainable_weights == []
     assert (np.asarray(again(clips(), training=True)) != clips()).any(axis=1).all()
+
+
+def test_background_noise_is_carried_by_a_saved_model_and_by_no_checkpoint(tmp_path):
+    """A weight would be written after every epoch, among the variables of the network."""
+    layer = BackgroundNoise([HISS], seed=0, name="noise")
+    inputs = keras.Input((N,))
+    model = keras.Model(inputs, keras.layers.Dense(1)(layer(inputs)))
+    assert sum(v.shape[0] for v in layer.variables) < 10  # the seed's state alone
+    assert not layer.weights
+    model.save_weights(tmp_path / "model.weights.h5")
+    with h5py.File(tmp_path / "model.weights.h5") as file:
+        np.testing.assert_array_equal(file["layers/background_noise/vars/0"], HISS)  # where files of before have it
+    other = BackgroundNoise([HISS[::-1]], seed=0, name="noise")
+    again = keras.Model(inputs, keras.layers.Dense(1)(other(inputs)))
+    again.compile("sgd", "mse")
+    again.fit(clips(), np.zeros((4, 1)), verbose=0)  # traced with the noise that it had
+    again.load_weights(tmp_path / "model.weights.h5")
+    np.testing.assert_array_equal(other.noise, HISS)
+    other.seed_generator.state.assign(layer.seed_generator.state)
+    np.testing.assert_array_equal(trained(other, clips()), trained(layer, clips()))
+
+
+def test_background_noise_of_a_file_in_which_it_was_a_weight(tmp_path):
+    """Made as layers were until now: same configuration, the noise a weight that is not trained."""
+
+    class Weighted(BackgroundNoise):
+        def build(self, input_shape):
+            self.kept = self.add_weight(shape=(self.n_noise,), initializer="zeros", trainable=False, name="noise")
+            self.kept.assign(self.joined)
+            super().build(input_shape)
+
+        save_own_variables = keras.layers.Layer.save_own_variables
+
+    Weighted.__name__ = "BackgroundNoise"  # which is its place in the file
+    inputs = keras.Input((N,))
+    model = keras.Model(inputs, Weighted([HISS], seed=0, name="noise")(inputs))
+    with zipfile.ZipFile(tmp_path / "new.zip", "w") as new:
+        model.save(tmp_path / "old.keras")
+        with zipfile.ZipFile(tmp_path / "old.keras") as old:
+            for name in old.namelist():
+                text = old.read(name)
+                if name == "config.json":
+                    layers = json.loads(text)
+                    for entry in layers["config"]["layers"]:
+                        if entry["class_name"] == "BackgroundNoise":
+                            entry |= {"module": None, "registered_name": "audioseq>BackgroundNoise"}
+                    text = json.dumps(layers)
+                new.writestr(name, text)
+    (tmp_path / "new.zip").rename(tmp_path / "model.keras")
+    again = keras.models.load_model(tmp_path / "model.keras").get_layer("noise")
+    assert type(again) is BackgroundNoise
+    np.testing.assert_array_equal(again.noise, HISS)
 
 
 def test_background_noise_built_inside_a_dataset_has_its_noise():
@@ -461,19 +517,19 @@ def test_mixup_does_nothing_outside_training_and_serves_frames_data_and_models(t
     [
         (lambda: Gain(probability=1.5), r"probability is from 0 to 1\. Received: 1\.5"),
         (lambda: Gain(probability=float("nan")), "probability is from 0 to 1"),
-        (lambda: TimeShift(-0.1), r"seconds is 0 or above\. Received: -0\.1"),
+        (lambda: TimeShift(-0.1, sr=SR), r"seconds is 0 or above\. Received: -0\.1"),
         (lambda: Gain((6, -6)), r"decibels is a pair \(low, high\).*Received: \(6, -6\)"),
         (lambda: Gain(6), r"decibels is a pair.*Received: 6"),
         (lambda: Gain((0, float("nan"))), "decibels is a pair"),
         (lambda: Resample((0, 1)), r"rate is above 0.*Received: \(0, 1\)"),
         (lambda: Resample((0.9, 1.0, 1.1)), "rate is a pair"),
         (lambda: BackgroundNoise(), r"noise is a list of recordings.*Received: None"),
-        (lambda: BackgroundNoise([]), r"noise has samples.*Received: 0 samples"),
-        (lambda: BackgroundNoise([np.array([0.1, np.nan])]), "all of them finite"),
+        (lambda: BackgroundNoise([]), r"noise is a list of recordings with samples.*Received: \[\]"),
+        (lambda: BackgroundNoise([np.array([0.1, np.nan])]), r"noise has finite samples\. Received: '1 that are not'"),
         (lambda: BackgroundNoise([HISS], snr=(10, 0)), "snr is a pair"),
-        (lambda: Reverberation(rt60=(0, 1)), "rt60 and length are seconds above 0"),
-        (lambda: Reverberation(length=0), r"rt60 and length.*, 0$"),
-        (lambda: Reverberation(direct=(5, 0)), "direct is a pair"),
+        (lambda: Reverberation(rt60=(0, 1), sr=SR), "rt60 and length are seconds above 0"),
+        (lambda: Reverberation(length=0, sr=SR), r"rt60 and length.*, 0\)$"),
+        (lambda: Reverberation(direct=(5, 0), sr=SR), "direct is a pair"),
         (lambda: FilterAugment(-1.0), r"gain is 0 or above\. Received: -1\.0"),
         (lambda: FilterAugment(bands=0), r"bands is a whole number, 1 or above\. Received: 0"),
         (lambda: SpecAugment(time_width=-1), r"time_width is a whole number, 0 or above\. Received: -1"),
@@ -482,11 +538,38 @@ def test_mixup_does_nothing_outside_training_and_serves_frames_data_and_models(t
         (lambda: Mixup(float("inf")), "alpha is above 0"),
         (lambda: Gain(probability="half"), "probability is from 0 to 1"),
         (lambda: Gain((-float("inf"), 0)), "decibels is a pair"),
-        (lambda: TimeShift(float("inf")), "seconds is 0 or above"),
-        (lambda: TimeShift(sr=0), "sr is a whole number, 1 or above"),
-        (lambda: Reverberation(length=float("nan")), "rt60 and length"),
+        (lambda: TimeShift(float("inf"), sr=SR), "seconds is 0 or above"),
+        (lambda: TimeShift(sr=0), r"sr is a whole number of Hz, 1 or above\. Received: 0"),
+        (lambda: Reverberation(length=float("nan"), sr=SR), "rt60 and length"),
         (lambda: FilterAugment(bands=1.5), r"bands is a whole number.*Received: 1\.5"),
         (lambda: SpecAugment(time_masks=1.5), r"time_masks is a whole number.*Received: 1\.5"),
+        # of the wrong type
+        (lambda: Gain(seed="a"), r"seed is a whole number, 0 or above, or None\. Received: 'a'"),
+        (lambda: Mixup(seed=1.5), r"seed is a whole number, 0 or above, or None\. Received: 1\.5"),
+        (lambda: Gain("12"), r"decibels is a pair.*Received: '12'"),
+        (lambda: Gain((None, 1)), "decibels is a pair"),
+        (lambda: Gain(None), "decibels is a pair"),
+        (lambda: TimeShift(None, sr=SR), "seconds is 0 or above"),
+        (lambda: TimeShift(sr="16k"), r"sr is a whole number of Hz, 1 or above\. Received: '16k'"),
+        (lambda: Reverberation(sr=None), r"sr is a whole number of Hz, 1 or above\. Received: None"),
+        (lambda: Reverberation(sr=SR, length="long"), "rt60 and length"),
+        (lambda: BackgroundNoise(5), r"noise is a list of recordings, floats \(samples,\) each\. Received: 5"),
+        (lambda: BackgroundNoise(["hiss.wav"]), r"noise is a list of recordings, floats.*Received: \['hiss\.wav'\]"),
+        (lambda: BackgroundNoise(HISS), "noise is a list of recordings, floats"),
+        (lambda: BackgroundNoise([np.ones(5, np.int16)]), "noise is a list of recordings, floats"),
+        (lambda: BackgroundNoise([HISS], floor="low"), r"floor is a number of dBFS\. Received: 'low'"),
+        (lambda: SpecAugment(value="mean"), r"value is a number\. Received: 'mean'"),
+        (lambda: FilterAugment(gain=None), r"gain is 0 or above\. Received: None"),
+        (
+            lambda: Gain()(np.ones((2, 9), "int16"), training=True),
+            r"Gain takes floats, \(batch, samples\).*'int16', \(2, 9\)",
+        ),
+        (lambda: Gain()(frames(), training=True), r"Gain takes floats.*Received: .*\(4, 60, 20\)"),
+        (
+            lambda: SpecAugment()(np.ones(9, np.float32), training=True),
+            r"SpecAugment takes floats, \(batch, time, feat",
+        ),
+        (lambda: Mixup()(clips(), training=True), r"Mixup takes a pair \(clips, targets\)"),
         (lambda: Mixup()((clips(), np.arange(len(clips()))), training=True), "labels cannot be blended.*int"),
     ],
 )
@@ -495,11 +578,17 @@ def test_bad_arguments(make, message):
         make()
 
 
+@pytest.mark.parametrize("layer", [TimeShift, Reverberation])
+def test_the_rate_of_the_clips_is_never_guessed(layer):
+    with pytest.raises(TypeError, match="required keyword-only argument: 'sr'"):
+        layer()
+
+
 def test_reverberation_says_that_it_needs_a_known_length():
-    layer = Reverberation()
+    layer = Reverberation(sr=SR)
     ragged = tf.data.Dataset.from_generator(lambda: iter(clips()), output_signature=tf.TensorSpec((None,)))
     with pytest.raises(ValueError, match=r"Reverberation needs clips of a known length"):
         ragged.batch(2).map(lambda x: layer(x, training=True))
-    for other in (TimeShift(), Gain(), Resample(), BackgroundNoise([HISS])):
+    for other in (TimeShift(sr=SR), Gain(), Resample(), BackgroundNoise([HISS])):
         mapped = ragged.batch(2).map(lambda x, other=other: other(x, training=True))
         assert next(iter(mapped)).shape == (2, N)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import dataclasses
 import json
 import subprocess
 import sys
@@ -14,9 +15,12 @@ from conftest import ROOT, SR, assert_same_run, start_training, train_and_be_kil
 
 import audioseq as aq
 from audioseq import models, training
+from audioseq.data.clips import ClipSet
 from audioseq.data.splits import GroupSplit
 from audioseq.data.words import word_folder
+from audioseq.models import saving
 from audioseq.training import augment, trainees
+from audioseq.training.runs import RunError
 
 FEATURE = aq.LogMel(sr=SR, n_fft=256, hop_length=80, n_mels=20)
 
@@ -94,10 +98,124 @@ def test_averages_are_validated_not_the_last_step(data, tmp_path):
     for ema in (None, 0.5):
         model = build(data)
         settings = short(epochs=2, ema=ema)
-        histories.append(training.fit(model, data.training, data.validation, settings, out=tmp_path, verbose=0).history)
+        out = tmp_path / str(ema)
+        histories.append(training.fit(model, data.training, data.validation, settings, out=out, verbose=0).history)
     raw, averaged = histories
     assert [row["loss"] for row in raw] == [row["loss"] for row in averaged]  # training itself is the same
     assert averaged[-1]["val_loss"] != raw[-1]["val_loss"]
+
+
+def test_averaged_weights_go_with_averaged_statistics(data, tmp_path):
+    """Moving means and variances of the weights of the last step belong to other activations than the averages'."""
+    model = build(data, network=models.cnn_lstm)
+    layers = [layer for layer in model.classifier.network.layers if isinstance(layer, keras.layers.BatchNormalization)]
+    statistics = [v for layer in layers for v in (layer.moving_mean, layer.moving_variance)]
+    found = []
+
+    class Follow(keras.callbacks.Callback):
+        averages = None
+
+        def on_train_batch_end(self, batch, logs=None):
+            momentum, now = self.model.optimizer.ema_momentum, [v.numpy().astype(np.float64) for v in statistics]
+            before = self.averages or now  # as the weights: the average begins with the first step
+            self.averages = [momentum * a + (1 - momentum) * b for a, b in zip(before, now, strict=True)]
+
+        def on_epoch_end(self, epoch, logs=None):
+            found.append((self.averages, [v.numpy() for v in statistics]))
+
+    settings = short(epochs=3, ema=0.5)
+    fitted = training.fit(
+        model, data.training, data.validation, settings, out=tmp_path, callbacks=[Follow()], verbose=0
+    )
+    averages, raw = found[fitted.best_epoch]
+    for kept, average in zip(statistics, averages, strict=True):
+        np.testing.assert_allclose(kept.numpy(), average, rtol=1e-4, atol=1e-6)  # float32 over 3 epochs of steps
+    # and training itself went on with its own
+    assert max(np.abs(last - average).max() for last, average in zip(raw, averages, strict=True)) > 1e-2
+    validated = model.validate(data.validation, settings.batch_size)
+    assert validated["loss"] == pytest.approx(fitted.history[fitted.best_epoch]["val_loss"], rel=1e-6)
+
+
+@pytest.mark.parametrize("network", [models.feed_forward, models.gru])
+def test_validation_goes_batch_by_batch_to_the_same_figures(data, network, monkeypatch):
+    model = build(data, network=network)
+    model.compile_with(keras.optimizers.SGD(0.0))
+    clips = data.validation
+    x, y = model.pack(clips.float_samples(slice(None)), clips.labels)
+    whole = model.evaluate(x, y, batch_size=4, verbose=0, return_dict=True)  # the last batch is shorter
+    assert len(clips) % 4
+    taken = []
+    usual = ClipSet.float_samples
+    monkeypatch.setattr(ClipSet, "float_samples", lambda self, index: taken.append(usual(self, index)) or taken[-1])
+    assert model.validate(clips, 4) == whole  # the same batches through the same graph: the same bits
+    assert max(len(part) for part in taken) == 4
+
+
+def test_clips_are_scored_in_chunks(data):
+    classifier = build(data, network=models.gru).classifier
+    clips = dataclasses.replace(data.training, samples=np.repeat(data.training.samples, 3, axis=0), labels=np.zeros(0))
+    parts = list(clips.chunks(64))
+    assert [len(part) for part in parts] == [64] * (len(clips.samples) // 64) + [len(clips.samples) % 64]
+    whole = classifier.scores(np.concatenate(parts))
+    np.testing.assert_array_equal(trainees.clip_scores(classifier, clips, chunk=128), whole)  # it takes 64 at a time
+    np.testing.assert_array_equal(trainees.clip_scores(classifier, clips), whole)
+
+
+class TestAnEarlierRun:
+    def test_is_not_replaced_unasked(self, data, tmp_path):
+        def fit(**options):
+            return training.fit(
+                build(data), data.training, data.validation, short(epochs=1), out=tmp_path, verbose=0, **options
+            )
+
+        first = fit()
+        before = (tmp_path / "checkpoint.npz").read_bytes()
+        with pytest.raises(
+            training.TrainingError, match=r"holds the checkpoint of an earlier run\. .*resume=True.*overwrite"
+        ):
+            fit()
+        with pytest.raises(ValueError, match="resume and overwrite exclude each other"):
+            fit(resume=True, overwrite=True)
+        assert (tmp_path / "checkpoint.npz").read_bytes() == before
+        assert fit(resume=True).history == first.history
+        (tmp_path / "notes.txt").write_text("mine")
+        assert len(fit(overwrite=True).history) == 1
+        assert (tmp_path / "notes.txt").read_text() == "mine"
+
+    def test_of_another_process_is_left_alone_while_that_lives(self, data, tmp_path):
+        code = f"from audioseq.training import runs; runs.hold({str(tmp_path)!r}); print('held', flush=True); input()"
+        other = subprocess.Popen(
+            [sys.executable, "-c", code], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, cwd=ROOT
+        )
+        assert other.stdout.readline() == "held\n"
+        with pytest.raises(RunError, match="another process is training there"):
+            training.fit(build(data), data.training, data.validation, short(epochs=1), out=tmp_path, verbose=0)
+        other.kill()
+        other.wait()
+        training.fit(build(data), data.training, data.validation, short(epochs=1), out=tmp_path, verbose=0)
+        assert not list(tmp_path.glob("*.lock"))
+
+
+@pytest.mark.parametrize(("when", "year"), [(0.0, "1970"), (4.4e9, "2109")])
+def test_a_clock_that_no_model_file_can_hold_is_said_before_training(data, tmp_path, monkeypatch, when, year):
+    """ZIP archives, and so .keras files, know the years 1980 to 2107."""
+    monkeypatch.setattr(saving.time, "time", lambda: when)
+    trained = build(data)
+    with pytest.raises(saving.ModelError, match=rf"the clock says {year}-.*1980 to 2107.*set it"):
+        training.fit(trained, data.training, data.validation, short(epochs=1), out=tmp_path, verbose=0)
+    assert not list(tmp_path.iterdir())
+    with pytest.raises(saving.ModelError, match=f"the clock says {year}-"):
+        trained.classifier.save(tmp_path / "model.keras")
+    assert not list(tmp_path.iterdir())
+
+
+def test_fitted_is_shown_by_its_best_epoch(data, tmp_path):
+    rows = [{"epoch": 0, "loss": 2.0, "val_loss": 1.5, "seconds": 3.0}, {"epoch": 1, "loss": 1.0, "val_loss": 0.25}]
+    assert repr(training.Fitted(rows, 1, seconds=4.26)) == "Fitted(best epoch 2 of 2: val_loss 0.25, in 4.3 s)"
+    assert repr(training.Fitted(rows, 0, interrupted=True)) == (
+        "Fitted(best epoch 1 of 2: val_loss 1.5, in 0.0 s, interrupted)"
+    )
+    assert repr(training.Fitted([], -1)) == "Fitted(no epoch, in 0.0 s)"
 
 
 def test_it_stops_when_patience_runs_out(data, tmp_path):
@@ -177,7 +295,7 @@ def test_ctrl_c_keeps_what_was_learnt(words, tmp_path, recipe, monkeypatch, caps
             if (tmp_path / "run" / "history.csv").is_file():
                 raise KeyboardInterrupt
 
-    monkeypatch.setattr(training, "_tensorboard", lambda out: [Impatient()])
+    monkeypatch.setattr(training.fitting, "_tensorboard", lambda out: [Impatient()])
     arguments = ["train", "--data", str(words), "--out", str(tmp_path / "run"), "--network", "feed_forward"]
     arguments += ["--epochs", "3", "--batch-size", "8"]
     assert cli.run(recipe.parser(), arguments) == 130
@@ -199,11 +317,11 @@ def test_two_devices_share_a_batch(words, tmp_path):
 import sys, numpy as np, tensorflow as tf, keras
 tf.config.set_logical_device_configuration(tf.config.list_physical_devices("CPU")[0],
     [tf.config.LogicalDeviceConfiguration()] * 2)
-sys.path[:0] = [{str(ROOT)!r}, {str(ROOT / "tests")!r}]
-from audioseq import models, trainees, training
-from audioseq.datasets import word_folder
-from audioseq.splits import GroupSplit
-import test_training as T
+sys.path[:0] = [{str(ROOT)!r}, {str(ROOT / "tests")!r}, {str(ROOT / "tests" / "training")!r}]
+from audioseq import training
+from audioseq.data.splits import GroupSplit
+from audioseq.data.words import word_folder
+import test_fitting as T
 data = word_folder({str(words)!r}, duration=0.5, split=GroupSplit(seed=0))
 def run(out):
     model = T.build(data)

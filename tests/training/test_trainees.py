@@ -102,3 +102,36 @@ def test_too_few_windows_for_a_batch(data, tmp_path):
     assert windows > len(data.training)
     with pytest.raises(training.TrainingError, match=f"do not fill one batch: batch_size is {windows + 1},"):
         training.fit(build(data), data.training, data.validation, short(batch_size=windows + 1), out=tmp_path)
+
+
+def test_a_figure_that_is_no_number_is_never_the_best(data, tmp_path):
+    """The loss alone ranks here, and ``x > nan`` is False for every x: what came first would stay."""
+    nan, inf = float("nan"), float("inf")
+    trainee, before = build(data), []
+
+    def found(figures):
+        def validate(_, batch_size):
+            before.append([np.array(value) for value in trainee.kept.get_weights()])
+            return {"loss": figures[len(before) - 1]}
+
+        return validate
+
+    trainee.validate = found([nan, inf, 2.0, 3.0, nan])
+    with pytest.warns(UserWarning, match=r"epoch 1: val_loss is nan, .*not kept"):
+        fitted = training.fit(trainee, data.training, data.validation, short(epochs=5), out=tmp_path / "a", verbose=0)
+    assert fitted.best_epoch == 2
+    for kept, value in zip(trainee.kept.get_weights(), before[2], strict=True):
+        np.testing.assert_array_equal(kept, value)
+
+    def without_any(out, **options):
+        trainee = build(data)
+        trainee.validate = lambda *_: {"loss": nan}
+        training.fit(trainee, data.training, data.validation, short(), out=out, verbose=0, **options)
+
+    with (
+        pytest.warns(UserWarning, match="epoch 2: val_loss is nan"),
+        pytest.raises(training.TrainingError, match="finite figures in any of 2 epochs, in the last val_loss is nan"),
+    ):
+        without_any(tmp_path / "b")
+    with pytest.raises(training.TrainingError, match="no finite figures in any of 2 epochs"):
+        without_any(tmp_path / "b", resume=True)

@@ -1,0 +1,84 @@
+"""``audioseq export``: a recogniser as SavedModel, LiteRT or ONNX, if it gives the same numbers there."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+from audioseq.cli import common
+
+__all__ = ["add_to", "export"]
+
+
+def add_to(commands: Any) -> None:
+    """Add the command to the sub-parsers of a command line."""
+    parser = common.add_command(commands, "export", export, "SavedModel, LiteRT or ONNX, if it gives the same numbers")
+    common.add_model(parser, "recogniser")
+    parser.add_argument("--format", required=True, choices=["savedmodel", "litert", "onnx"])
+    parser.add_argument("--int8", action="store_true", help="the network's weights in 8 bits (litert)")
+    parser.add_argument("--streaming", action="store_true", help="the step of a stream instead of whole clips")
+    parser.add_argument("--data", metavar="DIR", help="recordings to compare on; else those of the model's run")
+    parser.add_argument("--unknown", nargs="+", default=[], metavar="WORD", help="as in training, with --data")
+    parser.add_argument("--out", required=True, metavar="DIR")
+    parser.add_argument("--overwrite", action="store_true", help="replace what lies there, of any model")
+    parser.add_argument("--json", action="store_true", help="print the report as JSON")
+
+
+def export(args: argparse.Namespace) -> int:
+    """Write the file, and print how near it is."""
+    if args.int8 and args.format != "litert":
+        print(f"error: --int8 goes with --format litert. Received: --format {args.format}", file=sys.stderr)
+        return common.USAGE
+    common.load_tensorflow()
+    import dataclasses
+
+    from audioseq.exports.writing import export as write
+    from audioseq.speech.classifier import SequenceClassifier
+
+    model = common.load(args.model, SequenceClassifier)
+    clips, labels = checked_clips(model, Path(args.model or "."), args.data, args.unknown)
+    if args.int8 and clips is None:
+        print("error: --int8 compares labels on recordings: give their folder as --data DIR", file=sys.stderr)
+        return common.USAGE
+    print("converting, and comparing with the Keras model", file=sys.stderr)
+    options = {"format": args.format, "int8": args.int8, "streaming": args.streaming, "overwrite": args.overwrite}
+    report = write(model, args.out, clips=clips, labels=labels, **options)
+    if args.json:
+        print(json.dumps(dataclasses.asdict(report)))
+        return common.DONE
+    what = f"{report.block / report.sr * 1e3:g} ms of a stream" if report.block else "a clip"
+    worst = max(report.parity.values())
+    print(
+        f"{report.file}: {report.size / 1e3:,.0f} kB, from {report.sr} Hz samples to {len(report.class_names)} scores"
+    )
+    print(f"  against the Keras model  {worst:.1e} at most, {report.agreement:.1%} of {report.n} labels the same")
+    if report.accuracy:
+        print(f"  accuracy                 {report.accuracy[0]:.1%} in Keras, {report.accuracy[1]:.1%} in the file")
+    times = report.milliseconds
+    print(f"  {what:24} {times['median']:.2f} ms (median), {times['p99']:.2f} ms (p99), one core")
+    print(f"  memory                   {report.memory_mb:.0f} MB over the runtime's own")
+    print(f"{Path(args.out) / 'report.json'} has the rest.")
+    return common.DONE
+
+
+def checked_clips(model: Any, path: Path, data: str | None, unknown: list[str]) -> tuple[Any, Any]:
+    """Validation clips and labels to compare an export on: of `data`, else of the run that the model lies in."""
+    from audioseq.data.splits import DatasetError
+    from audioseq.data.words import word_folder
+
+    run = path.with_name("run.json")
+    if data is None and path.suffix == ".keras" and run.is_file():
+        about = json.loads(run.read_text(encoding="utf-8"))
+        data, unknown = about["data"], about["settings"]["unknown"]
+        if not Path(data).is_dir():
+            data = None
+    if data is None:
+        print("no recordings to compare on (--data DIR): made sounds alone", file=sys.stderr)
+        return None, None
+    check = word_folder(data, duration=model.duration, unknown=unknown).validation
+    if check.class_names != model.class_names or check.sr != model.sr:
+        raise DatasetError(f"{data}: has the classes {', '.join(check.class_names)}, which are not the model's")
+    return check.float_samples(slice(None)), check.labels

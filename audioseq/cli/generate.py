@@ -1,0 +1,128 @@
+"""``audioseq generate``: new pieces as ``.mid``, ``.wav`` and a picture."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+from typing import Any
+
+from audioseq.cli import common
+
+__all__ = ["add_to", "generate", "write_pieces"]
+
+
+def add_to(commands: Any) -> None:
+    """Add the command to the sub-parsers of a command line."""
+    parser = common.add_command(commands, "generate", generate, "new pieces as .mid, .wav and a picture")
+    common.add_model(parser, "composer")
+    parser.add_argument("--out", required=True, metavar="DIR")
+    parser.add_argument("--prompt", metavar="FILE", help="a MIDI file that the piece begins with")
+    parser.add_argument("--prompt-bars", type=common.positive_int, metavar="N", help="only its first N bars")
+    length = parser.add_mutually_exclusive_group()
+    length.add_argument("--bars", type=common.positive_int, metavar="N", help="the prompt's included; default 16")
+    length.add_argument("--seconds", type=common.positive, metavar="X")
+    parser.add_argument("--count", type=common.positive_int, default=4, metavar="N")
+    parser.add_argument("--temperature", type=common.not_negative, default=0.95, metavar="X", help="0: the likeliest")
+    parser.add_argument("--top-p", type=float, default=0.95, metavar="P")
+    parser.add_argument("--top-k", type=common.positive_int, metavar="N")
+    parser.add_argument("--min-p", type=float, default=0.0, metavar="P")
+    parser.add_argument("--key", metavar="KEY", help='such as "C major" or "F# minor"')
+    parser.add_argument("--range", type=pitches, metavar="LOW-HIGH", help="MIDI pitches, such as 48-84")
+    parser.add_argument("--polyphony", type=common.positive_int, default=32, metavar="N", help="notes together")
+    parser.add_argument("--tempo", type=common.positive, metavar="BPM", help="quarter notes a minute")
+    parser.add_argument("--meter", type=meter, metavar="N/N")
+    parser.add_argument("--seed", type=common.seed, metavar="N", help="the same seed, the same pieces; default: drawn")
+    parser.add_argument("--overwrite", action="store_true", help="replace pieces in DIR")
+
+
+def generate(args: argparse.Namespace) -> int:
+    """Write the pieces, and print a line each."""
+    from audioseq.midi.files import load_midi
+    from audioseq.training.runs import RunError
+
+    out = Path(args.out)
+    earlier = sorted(out.glob("piece-*"))
+    if earlier and not args.overwrite:
+        raise RunError(f"{out}: holds pieces already. Replace them by --overwrite")
+    prompt = load_midi(args.prompt, sustain="fold") if args.prompt else None
+    common.load_tensorflow()
+    from audioseq.music.generator import Options, SequenceGenerator
+
+    options = Options(
+        bars=args.bars,
+        seconds=args.seconds,
+        temperature=args.temperature,
+        top_k=args.top_k,
+        top_p=args.top_p,
+        min_p=args.min_p,
+        key=args.key,
+        pitch_range=args.range,
+        polyphony=args.polyphony,
+        tempo=args.tempo,
+        meter=args.meter,
+    )
+    model = common.load(args.model, SequenceGenerator)
+    if prompt is not None:
+        prompt = opening(prompt, args.prompt_bars)
+    print(f"generating {args.count} piece{'s' * (args.count > 1)}", file=sys.stderr)
+    pieces = model.generate_batch(args.count, prompt, seed=args.seed, options=options)
+    for path in earlier:  # what was there may be more than what comes
+        if path.suffix in (".mid", ".wav", ".png"):
+            path.unlink()
+    write_pieces(out, pieces, model, prompt)
+    return common.DONE
+
+
+def write_pieces(out: Path, pieces: Any, model: Any, prompt: Any = None) -> None:
+    """Write pieces as .mid, .wav and .png, and print a line each."""
+    from audioseq.midi.files import save_midi
+    from audioseq.music.synthesis import save_wav
+    from audioseq.plots import piano_roll
+
+    for i, piece in enumerate(pieces):
+        path = out / f"piece-{i + 1}.mid"
+        save_midi(path, piece)
+        save_wav(path.with_suffix(".wav"), piece)
+        begun = None if prompt is None else end_of_prompt(model, prompt, piece)
+        piano_roll.notes(path.with_suffix(".png"), piece, f"{path.stem}, seed {piece.seed}", prompt_end=begun)
+        notes = sum(len(instrument.notes) for instrument in piece.instruments)
+        print(f"{path}: {notes} notes in {piece.get_end_time():.1f} s, seed {piece.seed}; beside it .wav and .png")
+
+
+def opening(prompt: Any, bars: int | None) -> Any:
+    """The first bars of a prompt; None: all of it."""
+    if bars is None:
+        return prompt
+    lines = prompt.get_downbeats()
+    end = lines[bars] if bars < len(lines) else None
+    if end is not None:
+        for instrument in prompt.instruments:
+            instrument.notes = [note for note in instrument.notes if note.start < end - 1e-6]
+            for note in instrument.notes:
+                note.end = min(note.end, end)
+    return prompt
+
+
+def end_of_prompt(model: Any, prompt: Any, piece: Any) -> float:
+    """Where a prompt ends in the piece that goes on from it, in seconds: the piece may have another tempo."""
+    end = max(note.end for instrument in prompt.instruments for note in instrument.notes)
+    if model.tokenizer.in_seconds:
+        return end
+    return piece.tick_to_time(round(prompt.time_to_tick(end) * piece.resolution / prompt.resolution))
+
+
+def pitches(text: str) -> tuple[int, int]:
+    """``48-84``."""
+    low, dash, high = text.partition("-")
+    if not (dash and low.isdigit() and high.isdigit()):
+        raise argparse.ArgumentTypeError(f"two MIDI pitches such as 48-84. Received: {text!r}")
+    return int(low), int(high)
+
+
+def meter(text: str) -> tuple[int, int]:
+    """``3/4``."""
+    top, slash, bottom = text.partition("/")
+    if not (slash and top.isdigit() and bottom.isdigit()):
+        raise argparse.ArgumentTypeError(f"a meter such as 3/4. Received: {text!r}")
+    return int(top), int(bottom)

@@ -1,0 +1,59 @@
+"""The command ``audioseq``: every room of this folder adds a command, and the first line of its help.
+
+Nothing heavy is imported before a command runs, so that the overview and every ``--help`` answer at once.
+"""
+
+from __future__ import annotations
+
+import argparse
+import shutil
+import textwrap
+from collections.abc import Sequence
+
+from audioseq import __version__
+from audioseq.cli import classify, common, download, evaluate, export, generate, info, listen, memory, recipe
+
+__all__ = ["main", "parser"]
+
+ROOMS = (classify, listen, generate, memory, info, evaluate, export, download, recipe)
+EXAMPLES = (
+    ("audioseq classify left.wav", "which word a recording is"),
+    ("audioseq listen --file meeting.wav", "which words are in a long recording, and when; without --file: microphone"),
+    ('audioseq generate --out new --key "C major"', "new pieces as .mid, .wav and a picture"),
+    ("audioseq memory left.wav --out DIR", "what the network remembers of a recording or a .mid"),
+    ("audioseq info FILE ...", "what an audio, MIDI, .keras or exported file is"),
+    ("audioseq evaluate --model FILE --data DIR", "how good a model is on a folder of yours"),
+    ("audioseq export --model FILE --format litert --out DIR", "SavedModel, LiteRT or ONNX, with the same numbers"),
+    ("audioseq download --out DIR", "Google Speech Commands, to train on"),
+    ("audioseq recipe speech_commands > mine.py", "the training of a recogniser, as one page to read and change"),
+)
+
+
+def parser() -> argparse.ArgumentParser:
+    """The whole command line."""
+    top = argparse.ArgumentParser(prog="audioseq", description="Sound and music as sequences, for Keras.")
+    top.add_argument("--version", action="version", version=f"audioseq {__version__}")
+    top.set_defaults(command=overview)
+    commands = top.add_subparsers(metavar="COMMAND")
+    for room in ROOMS:
+        room.add_to(commands)
+    return top
+
+
+def overview(args: argparse.Namespace) -> int:
+    """What there is, an example each."""
+    width = shutil.get_terminal_size().columns
+    print(f"audioseq {__version__}: sound and music as sequences, for Keras\n")
+    for command, what in EXAMPLES:
+        if width >= 100:
+            print(f"  {command:57}{what}")
+        else:
+            print(f"  {command}")
+            print(textwrap.fill(what, width, initial_indent="      ", subsequent_indent="      "))
+    print("\nEvery command has --help.")
+    return common.DONE
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the command line; gives the exit code."""
+    return common.run(parser(), argv)

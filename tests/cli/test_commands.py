@@ -1,0 +1,194 @@
+"""The command line as a user types it: what it prints and writes, what it refuses, and its exit codes."""
+
+from __future__ import annotations
+
+import json
+import sys
+import types
+
+import numpy as np
+import pytest
+import soundfile
+from conftest import SHARED, SR
+
+import audioseq as aq
+from audioseq import cli, files
+from audioseq.cli import main
+
+
+@pytest.fixture
+def run(capsys):
+    def call(*arguments: object) -> tuple[int, str, str]:
+        code = cli.run(main.parser(), [str(a) for a in arguments])
+        printed = capsys.readouterr()
+        return code, printed.out, printed.err
+
+    return call
+
+
+def test_evaluate_writes_the_figures_that_it_prints(run, trained, words, tmp_path):
+    code, out, _ = run("evaluate", "--model", trained / "model.keras", "--data", words, "--json", tmp_path / "a.json")
+    assert code == 0
+    found = json.loads((tmp_path / "a.json").read_text())
+    assert {"accuracy", "per_class", "confusion", "n", "interval"} <= set(found)
+    assert found["n"] == 80
+    assert set(found["per_class"]["low"]) == {"recall", "precision", "n"}
+    assert f"{found['accuracy']:.1%} of 80 clips" in out
+    low, high = found["interval"]
+    assert low < found["accuracy"] <= high
+
+
+def test_classify_gives_nine_results_of_ten_and_exit_code_1(run, trained, words, tmp_path):
+    good = sorted((words / "low").glob("*.wav"))[:9]
+    bad = tmp_path / "bad.wav"
+    bad.write_text("this is a text")
+    code, out, err = run("classify", "--model", trained / "model.keras", *good[:4], bad, *good[4:])
+    assert code == 1
+    lines = out.splitlines()
+    assert [line.split(":")[0] for line in lines] == [str(path) for path in good]
+    assert sum(": low " in line for line in lines) >= 7
+    assert "bad.wav" in err
+    assert run("classify", "--model", trained / "model.keras", *good)[0] == 0
+
+
+def test_a_model_that_is_none_is_one_line_and_exit_code_1(run, words, tmp_path):
+    (tmp_path / "a.keras").write_text("hello")
+    for command in (["classify"], ["evaluate", "--data", words]):
+        rest = [words / "low" / "speaker0_nohash_0.wav"] if command == ["classify"] else []
+        code, _, err = run(*command, "--model", tmp_path / "a.keras", *rest)
+        assert code == 1
+        assert err.startswith("error: ")
+        assert len(err.splitlines()) == 1
+
+
+def test_a_full_disk_is_one_line_and_exit_code_1(run, trained, words, tmp_path, monkeypatch):
+    def full(*arguments: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    report = tmp_path / "a.json"
+    report.write_text("old")
+    monkeypatch.setattr(files.os, "fsync", full)
+    code, _, err = run("evaluate", "--model", trained / "model.keras", "--data", words, "--json", report)
+    assert (code, "No space left" in err) == (1, True)
+    assert report.read_text() == "old"
+
+
+@pytest.mark.parametrize("text", ["", "{}", "[]", '{"thresholds": null}', '{"thresholds": {"low": "x"}}', "\xff"])
+def test_a_file_of_thresholds_that_is_none(run, trained, words, tmp_path, text):
+    (tmp_path / "t.json").write_text(text, encoding="latin-1")
+    sound = words / "low" / "speaker0_nohash_0.wav"
+    code, _, err = run(
+        "listen", "--model", trained / "model.keras", "--file", sound, "--thresholds", tmp_path / "t.json"
+    )
+    assert (code, err.count("\n")) == (1, 1)
+    assert 't.json: holds no {"thresholds": {"word": probability}}' in err
+
+
+def test_a_sample_as_loud_as_no_sound_is_an_error(run, trained, tmp_path):
+    y = np.full(SR, 0.1, np.float32)
+    y[100] = 1e30
+    soundfile.write(tmp_path / "huge.wav", y, SR, subtype="FLOAT")
+    for command in (["classify"], ["listen", "--file"]):
+        code, out, err = run(command[0], "--model", trained / "model.keras", *command[1:], tmp_path / "huge.wav")
+        assert (code, out) == (1, "")
+        assert "1 sample is NaN or infinite, or beyond 1e+12" in err
+
+
+@pytest.mark.skipif(not (SHARED / "odd_audio").is_dir(), reason="../shared/data is not here")
+def test_odd_files_get_a_result_or_an_error_never_a_crash(run, trained):
+    odd = sorted((SHARED / "odd_audio").glob("*.wav"))
+    code, out, err = run("classify", "--model", trained / "model.keras", *odd)
+    assert len(out.splitlines()) + len(err.splitlines()) == len(odd)
+    assert code == 1
+    assert aq.load_model(trained / "model.keras").classify(SHARED / "odd_audio" / "pop.wav").label
+
+
+@pytest.fixture(scope="module")
+def meeting(words, tmp_path_factory):
+    """Eight seconds of hiss with "low" at 2 s and "high" at 5 s, and the rate."""
+    path = tmp_path_factory.mktemp("meeting") / "meeting.wav"
+    rng = np.random.default_rng(0)
+    y = 0.005 * rng.standard_normal(8 * SR)
+    for begin, word in ((2, "low"), (5, "high")):
+        clip, _ = soundfile.read(words / word / "speaker3_nohash_0.wav")
+        y[begin * SR : begin * SR + len(clip)] += clip
+    soundfile.write(path, y, SR)
+    return path
+
+
+def test_listen_prints_words_with_their_times(trained, meeting, capsys):
+    arguments = ["listen", "--model", str(trained / "model.keras"), "--file", str(meeting), "--threshold", "0.3"]
+    assert cli.run(main.parser(), [*arguments, "--json"]) == 0
+    events = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    assert [event["label"] for event in events] == ["low", "high"]
+    for event, middle in zip(events, (2.25, 5.25), strict=True):
+        assert abs((event["start"] + event["end"]) / 2 - middle) < 0.5
+        assert event["detected"] > event["start"]
+    assert cli.run(main.parser(), arguments) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert [line.split()[2] for line in lines] == ["low", "high"]
+
+
+def test_listen_takes_the_thresholds_of_each_word_from_a_file(trained, meeting, tmp_path, capsys):
+    path = tmp_path / "thresholds.json"
+    path.write_text(json.dumps({"thresholds": {"low": 1.0, "high": 0.3, "mid": 1.0}}))
+    arguments = ["listen", "--model", str(trained / "model.keras"), "--file", str(meeting)]
+    assert cli.run(main.parser(), [*arguments, "--thresholds", str(path), "--json"]) == 0
+    assert [json.loads(line)["label"] for line in capsys.readouterr().out.splitlines()] == ["high"]
+    path.write_text(json.dumps({"thresholds": {"nothing": 0.3}}))
+    assert cli.run(main.parser(), [*arguments, "--thresholds", str(path)]) == 1
+    assert "threshold is for words of the model, high, low, mid. Received: 'nothing'" in capsys.readouterr().err
+
+
+def test_listen_without_a_microphone_says_what_to_install(trained, monkeypatch, capsys):
+    monkeypatch.setitem(sys.modules, "sounddevice", None)
+    assert cli.run(main.parser(), ["listen", "--model", str(trained / "model.keras"), "microphone"]) == 1
+    assert 'pip install "audioseq[mic]"' in capsys.readouterr().err
+
+
+def test_export_compares_on_the_clips_of_the_run(trained, tmp_path, capsys):
+    arguments = ["export", "--model", str(trained / "model.keras"), "--out", str(tmp_path / "phone")]
+    assert cli.run(main.parser(), [*arguments, "--format", "savedmodel"]) == 0
+    out = capsys.readouterr().out
+    assert "100.0% of" in out
+    assert "accuracy" in out
+    report = json.loads((tmp_path / "phone" / "report.json").read_text())["model"]
+    assert report["accuracy"][0] == report["accuracy"][1]
+    assert report["class_names"][-1] == "_silence_"
+
+
+def test_export_in_int8_needs_recordings(trained, tmp_path, capsys):
+    alone = tmp_path / "model.keras"
+    alone.write_bytes((trained / "model.keras").read_bytes())
+    arguments = ["export", "--model", str(alone), "--out", str(tmp_path / "phone"), "--format", "litert", "--int8"]
+    assert cli.run(main.parser(), arguments) == 2
+    assert "give their folder as --data DIR" in capsys.readouterr().err
+    assert not (tmp_path / "phone").exists()
+
+
+def test_listen_detects_words_at_a_microphone(trained, meeting, monkeypatch, capsys):
+    y, _ = soundfile.read(meeting, dtype="float32")
+
+    class InputStream:
+        """A device that hands over the meeting, then nothing."""
+
+        def __init__(self, **options):
+            assert options["samplerate"] == SR
+            self.callback, self.n = options["callback"], options["blocksize"]
+
+        def __enter__(self):
+            for begin in range(0, len(y), self.n):
+                self.callback(y[begin : begin + self.n, None], self.n, None, None)
+
+        def __exit__(self, *_):
+            pass
+
+    device = types.ModuleType("sounddevice")
+    device.InputStream, device.PortAudioError = InputStream, OSError
+    monkeypatch.setitem(sys.modules, "sounddevice", device)
+    monkeypatch.setattr("audioseq.audio.microphone.WAIT", 0.1)
+    arguments = ["listen", "--model", str(trained / "model.keras"), "--threshold", "0.3", "--json"]
+    assert cli.run(main.parser(), arguments) == 1  # it fell silent
+    said = capsys.readouterr()
+    assert [json.loads(line)["label"] for line in said.out.splitlines()] == ["low", "high"]
+    assert "no samples came from the microphone for 0.1 s" in said.err

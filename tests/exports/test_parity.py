@@ -1,0 +1,101 @@
+"""Exports that are broken on purpose: the gate names the stage, and writes nothing."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import keras
+import numpy as np
+import pytest
+import scipy.signal
+from exports.test_writing import FEATURE, resonances, small
+
+from audioseq import export
+from audioseq.exports import graphs, parity, writing
+from audioseq.exports.parity import ParityError
+
+
+@pytest.fixture(scope="module")
+def model():
+    return small()
+
+
+@pytest.fixture(scope="module")
+def clips():
+    return resonances()
+
+
+def refused(model, out, **options):
+    with pytest.raises(ParityError) as caught:
+        export(model, out, **options)
+    assert list(out.iterdir()) == []
+    return caught.value
+
+
+def test_another_window_is_refused(model, clips, tmp_path, monkeypatch):
+    whole = graphs.plan_of(FEATURE)
+    hamming = np.pad(scipy.signal.get_window("hamming", 240), 8).astype(np.float32)
+    monkeypatch.setattr(graphs, "plan_of", lambda feature: dataclasses.replace(whole, window=hamming))
+    error = refused(model, tmp_path, format="savedmodel", clips=clips)
+    assert error.stage == "features"
+    assert "features: differ from the Keras model's by" in str(error)
+
+
+@pytest.mark.parametrize("lost", [1, "window", "samples"])
+def test_a_dropped_state_is_refused(model, clips, tmp_path, monkeypatch, lost):
+    step = graphs.step
+
+    def forgetful(model, steps, frames, window, *rows):
+        scores, after, *kept = step(model, steps, frames, window, *rows)
+        if lost == "window":
+            after = window
+        elif lost != "samples":
+            kept[lost] = rows[lost]
+        return scores, after, *kept
+
+    monkeypatch.setattr(graphs, "step", forgetful)
+    if lost == "samples":  # the block alone, with zeros where the last one's samples should be
+        function = graphs.frames_of
+
+        def deaf(plan, samples, **options):
+            keep = np.arange(samples.shape[1]) >= plan.front.n_fft - plan.front.hop
+            return function(plan, samples * keep.astype(np.float32), **options)
+
+        monkeypatch.setattr(graphs, "frames_of", deaf)
+    error = refused(model, tmp_path, format="savedmodel", streaming=True, clips=clips)
+    expected = {1: "state rows 1", "window": "state window", "samples": "features"}
+    assert error.stage == expected[lost]
+
+
+def test_other_weights_are_refused(model, clips, tmp_path, monkeypatch):
+    other = small()
+    for layer in other.network.layers:
+        if isinstance(layer, keras.layers.LSTM):
+            layer.set_weights([w * 1.05 for w in layer.get_weights()])
+    right = {name: getattr(graphs.ClipGraph, name) for name in ("expected", "expected_stages")}
+    for name, function in right.items():  # what the file is compared with comes from the other network
+        monkeypatch.setattr(
+            graphs.ClipGraph, name, lambda self, x, f=function: f(graphs.ClipGraph(other, plain=False), x)
+        )
+    assert refused(model, tmp_path, format="savedmodel", clips=clips).stage == "network"
+
+
+def test_swapped_labels_are_refused(model, clips, tmp_path, monkeypatch):
+    add = writing.add_metadata
+
+    def swapped(file, kind, metadata):
+        add(file, kind, {**metadata, "class_names": ["stop", "go", *metadata["class_names"][2:]]})
+
+    monkeypatch.setattr(writing, "add_metadata", swapped)
+    error = refused(model, tmp_path, format="litert", clips=clips)
+    assert error.stage == "labels"
+    assert "['stop', 'go'" in str(error)
+
+
+def test_an_earlier_export_survives_a_refused_one(model, clips, tmp_path, monkeypatch):
+    export(model, tmp_path, format="savedmodel", clips=clips)
+    before = (tmp_path / "model" / "saved_model.pb").read_bytes()
+    monkeypatch.setattr(parity, "TOLERANCE", -1.0)
+    with pytest.raises(ParityError):
+        export(model, tmp_path, format="savedmodel", clips=clips)
+    assert (tmp_path / "model" / "saved_model.pb").read_bytes() == before
