@@ -13,7 +13,6 @@ __all__ = [
     "ArgumentError",
     "at_most",
     "is_count",
-    "is_flag",
     "is_name",
     "is_number",
     "is_whole",
@@ -36,11 +35,6 @@ def is_name(value: Any) -> bool:
 def is_number(value: Any) -> bool:
     """Whether it is a real number, neither infinite nor NaN, nor True or False."""
     return isinstance(value, (int, float, np.number)) and not isinstance(value, bool) and math.isfinite(value)
-
-
-def is_flag(value: Any) -> bool:
-    """Whether it is True or False."""
-    return isinstance(value, (bool, np.bool_))
 
 
 def is_whole(value: Any, least: int) -> bool:

@@ -118,7 +118,7 @@ def compare(args: argparse.Namespace) -> dict[str, Any]:
 
 
 def leave_one_speaker_out(args: argparse.Namespace) -> dict[str, Any]:
-    """Each speaker tested by a model that never heard them."""
+    """Each speaker tested by a model that was not trained on them."""
     from audioseq.data.splits import speaker_of
     from audioseq.data.words import find_clips
 

@@ -3,7 +3,7 @@
     python benchmarks/streams.py --model RUN/model.keras --data DIR [--snr 20 10 5 0] [--copies 2]
                                  [--plot FILE.png] [--json FILE]
 
-From the validation clips of a folder of words (whose speakers training never heard) it makes streams with known word
+From the validation clips of a folder of words (whose speakers are not in training) it makes streams with known word
 times: each clip once, at a drawn place, overlaid on noise of `_background_noise_` at the SNR, with unknown words
 between and stretches without a word. Half of the speakers, in the first half of each noise, tune the thresholds; the
 others, in the second, are scored, once.
@@ -44,7 +44,7 @@ def rms(y: np.ndarray) -> float:
     return float(np.sqrt(np.mean(y.astype(float) ** 2))) + 1e-9
 
 
-def spoken(y: np.ndarray, sr: int) -> tuple[float, float]:
+def word_span(y: np.ndarray, sr: int) -> tuple[float, float]:
     """Where a word lies in its clip, in seconds: what is within 30 dB of its loudest 25 ms."""
     import librosa
 
@@ -64,32 +64,32 @@ def make_stream(
     y = y[:whole].astype(np.float64)
     level = 10 ** (rng.uniform(*LEVEL) / 10)  # power of the words of this stream
     y *= np.sqrt(level / 10 ** (snr / 10))
-    said, at = [], 0
+    spoken, at = [], 0
     for gap, k in zip(gaps, order, strict=False):
         label, clip = clips[k]
         at += int(gap * sr)
         y[at : at + len(clip)] += clip * np.sqrt(level / max(loudness(clip, sr), 1e-9))
         if label:
-            first, last = spoken(clip, sr)
-            said.append(Event(at / sr + first, at / sr + last, label, 1.0))
+            first, last = word_span(clip, sr)
+            spoken.append(Event(at / sr + first, at / sr + last, label, 1.0))
         at += len(clip)
-    return (y / max(1.0, np.abs(y).max())).astype(np.float32), said
+    return (y / max(1.0, np.abs(y).max())).astype(np.float32), spoken
 
 
 def score(detector: Detector, streams: list) -> dict:
-    """Counts over streams ``(scores, words said, seconds)``, by word too."""
-    total = {"said": 0, "hits": 0, "false_alarms": 0, "hours": 0.0, "delays": [], "middles": []}
-    by_word = {name: {"said": 0, "hits": 0} for name in detector.words}
-    for scores, said, seconds in streams:
-        match = match_events(said, detector.events_of(scores))
+    """Counts over streams ``(scores, words spoken, seconds)``, by word too."""
+    total = {"spoken": 0, "hits": 0, "false_alarms": 0, "hours": 0.0, "delays": [], "middles": []}
+    by_word = {name: {"spoken": 0, "hits": 0} for name in detector.words}
+    for scores, spoken, seconds in streams:
+        match = match_events(spoken, detector.events_of(scores))
         total["hours"] += seconds / 3600
-        total["said"] += len(said)
+        total["spoken"] += len(spoken)
         total["hits"] += len(match.hits)
         total["false_alarms"] += len(match.false_alarms)
-        total["delays"] += [event.told - word.end for word, event in match.hits]
+        total["delays"] += [event.detected - word.end for word, event in match.hits]
         total["middles"] += [(e.start + e.end - w.start - w.end) / 2 for w, e in match.hits]
-        for word in said:
-            by_word[word.label]["said"] += 1
+        for word in spoken:
+            by_word[word.label]["spoken"] += 1
         for word, _ in match.hits:
             by_word[word.label]["hits"] += 1
     return {**total, "words": by_word}
@@ -97,18 +97,18 @@ def score(detector: Detector, streams: list) -> dict:
 
 def figures(counts: dict) -> dict:
     """Shares and rates of `score`'s counts."""
-    told = counts["hits"] + counts["false_alarms"]
+    detected = counts["hits"] + counts["false_alarms"]
     return {
-        "recall": counts["hits"] / counts["said"],
-        "precision": counts["hits"] / max(1, told),
+        "recall": counts["hits"] / counts["spoken"],
+        "precision": counts["hits"] / max(1, detected),
         "false_alarms": counts["false_alarms"],
         "false_alarms_per_hour": counts["false_alarms"] / counts["hours"],
         "hours": counts["hours"],
-        "said": counts["said"],
+        "spoken": counts["spoken"],
         "delay_median": float(np.median(counts["delays"])) if counts["delays"] else None,
         "delay_p95": float(np.percentile(counts["delays"], 95)) if counts["delays"] else None,
         "middle_error_median": float(np.median(np.abs(counts["middles"]))) if counts["middles"] else None,
-        "recall_by_word": {n: w["hits"] / w["said"] for n, w in counts["words"].items() if w["said"]},
+        "recall_by_word": {n: w["hits"] / w["spoken"] for n, w in counts["words"].items() if w["spoken"]},
     }
 
 
@@ -143,15 +143,15 @@ def main() -> None:
 
     rng = np.random.default_rng(args.seed)
     stream = model.streaming()
-    streams: list[list[tuple]] = [[], []]  # for each half: (SNR, scores, words said, seconds)
+    streams: list[list[tuple]] = [[], []]  # for each half: (SNR, scores, words spoken, seconds)
     began, seconds = time.perf_counter(), 0.0
     for half in (0, 1):
         for snr in args.snr:
             for _ in range(args.copies):
                 noises = [np.array_split(noise, 2)[half] for noise in noise_of]  # each in stretches of its own
-                y, said = make_stream(halves[half], noises, snr, model.sr, rng)
+                y, spoken = make_stream(halves[half], noises, snr, model.sr, rng)
                 scores, _ = scores_of(stream, y)
-                streams[half].append((snr, scores, said, len(y) / model.sr))
+                streams[half].append((snr, scores, spoken, len(y) / model.sr))
                 seconds += len(y) / model.sr
     speed = seconds / (time.perf_counter() - began)
     tuning, testing = streams
@@ -160,17 +160,17 @@ def main() -> None:
     print(f"scanned {speed:.0f} times faster than real time\n")
 
     thresholds = tune_on_scores(
-        stream, [(scores, said, length) for _, scores, said, length in tuning], false_alarms_per_hour=BUDGET
+        stream, [(scores, spoken, length) for _, scores, spoken, length in tuning], false_alarms_per_hour=BUDGET
     )
     result = {"thresholds": thresholds, "speed": speed, "by_snr": {}, "curve": []}
     detector = aq.Detector(stream, threshold=thresholds)
-    print("| SNR | words found | precision | false alarms | told after the word's end: median, 95 % |")
+    print("| SNR | words found | precision | false alarms | detected after the word's end: median, 95 % |")
     print("| --- | --- | --- | --- | --- |")
     for snr in [*args.snr, None]:
         row = figures(score(detector, [tuple(r[1:]) for r in testing if snr is None or r[0] == snr]))
         result["by_snr"]["all" if snr is None else f"{snr:g}"] = row
         print(
-            f"| {'all' if snr is None else f'{snr:g} dB'} | {row['recall']:.1%} of {row['said']} "
+            f"| {'all' if snr is None else f'{snr:g} dB'} | {row['recall']:.1%} of {row['spoken']} "
             f"| {row['precision']:.1%} | {row['false_alarms']} in {row['hours']:.2f} h "
             f"| {row['delay_median']:.2f} s, {row['delay_p95']:.2f} s |"
         )

@@ -21,7 +21,7 @@ TRIES = 5  # in a row without a byte gained
 
 
 class DownloadError(RuntimeError):
-    """A corpus that could not be fetched, or is not what was published."""
+    """A corpus that could not be fetched, or differs from the published one."""
 
 
 @dataclass(frozen=True)
@@ -108,7 +108,7 @@ def _fetch(corpus: Corpus, archive: Path, progress: Callable[[int, int], None] |
 def _fetch_on(corpus: Corpus, archive: Path, have: int, progress: Callable[[int, int], None] | None) -> None:
     request = urllib.request.Request(corpus.url, headers={"Range": f"bytes={have}-"} if have else {})
     with urllib.request.urlopen(request, timeout=60) as response:
-        if have and response.status != 206:  # the server begins anew
+        if have and response.status != 206:  # the server starts again
             have = 0
         with archive.open("ab" if have else "wb") as file:
             while data := response.read(CHUNK):

@@ -1,4 +1,4 @@
-"""Who goes where: splits that keep a speaker, or any other group, on one side.
+"""Splits that keep a speaker, or any other group, on one side.
 
 A split is an object with one method, ``assign(folder, names)``, that gives one of `SPLITS` for each file name.
 """
@@ -45,7 +45,7 @@ class DatasetError(ValueError):
 
 
 class Split(Protocol):
-    """Says for each recording which of `SPLITS` it belongs to."""
+    """Assigns each recording to one of `SPLITS`."""
 
     def assign(self, folder: Path, names: Sequence[str]) -> list[str]: ...
 
@@ -147,8 +147,8 @@ class GroupSplit:
         counts = Counter(groups)
         if len(counts) == len(groups) and self.group_by is not file_itself:
             warnings.warn(
-                f"{folder}: every group has one file, so nothing tells whether a speaker is on two sides of the split. "
-                "Give group_by, a function from the file name to its speaker.",
+                f"{folder}: every group has one file, so a speaker may be on two sides of the split. "
+                "Pass group_by, a function from the file name to its speaker, such as speaker_pattern(...).",
                 stacklevel=2,
             )
         order = sorted(counts)
@@ -192,7 +192,7 @@ class FolderSplit:
 
     @staticmethod
     def of(name: str) -> str | None:
-        """The split of one file, or None where its folder tells none."""
+        """The split of one file, or None where its folder names none."""
         return FOLDERS.get(name.split("/")[0].lower()) if "/" in name else None
 
 
@@ -253,7 +253,7 @@ class Guess:
 
     Attributes:
         pattern: for `speaker_pattern`; None: nothing was found.
-        n_speakers: how many it tells apart.
+        n_speakers: how many it distinguishes.
         example: a file name and its speaker.
         reason: the evidence.
         known: whether it is a published form of names, `speaker_of`, and no inference from these names.
@@ -398,7 +398,7 @@ def check_speakers(folder: Path, names: Sequence[str], splits: Sequence[str], sp
         return None  # the user knows more than the names
     guess = guess_speakers(names)
     if guess.pattern is None:
-        if len({speaker_of(name) for name in names}) < len(names):  # else `GroupSplit` says so
+        if len({speaker_of(name) for name in names}) < len(names):  # else `GroupSplit` warns
             warnings.warn(
                 f"{folder}: file names identify no speaker ({guess.reason}), so a voice may be on both sides of the "
                 f"split. {REMEDY}",

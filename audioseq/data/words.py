@@ -61,7 +61,7 @@ class Words:
         cropped: clips longer than `duration`.
         fingerprint: SHA-256 over the names, splits and samples of all clips.
         speakers: what in the file names identifies the speakers; None where nothing does, or where one is on two sides
-            of the split: figures then say nothing about other voices.
+            of the split, so that figures do not apply to other voices.
     """
 
     class_names: tuple[str, ...]

@@ -1,4 +1,4 @@
-"""The files that a graph is exported to: how each format is written, and what it says of itself."""
+"""The files that a graph is exported to: how each format is written, and its metadata."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ def add_metadata(file: Path, kind: str, metadata: dict[str, Any]) -> None:
 
 
 def read_metadata(file: Path, kind: str) -> dict[str, Any]:
-    """What an exported file says of itself: ``class_names``, ``sr``, and for a stream ``block`` and ``silence``.
+    """The metadata of an exported file: ``class_names``, ``sr``, and for a stream ``block`` and ``silence``.
 
     Raises:
         FileError: for what was not exported by audioseq in this format.

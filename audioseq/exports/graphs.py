@@ -57,7 +57,7 @@ def _basis(n_fft: int, window: bytes) -> np.ndarray:
 
 
 class Graph:
-    """A function to export, and what the Keras model says to the same sounds.
+    """A function to export, and what the Keras model gives for the same sounds.
 
     Attributes:
         model: the classifier.

@@ -51,7 +51,7 @@ class ExportReport:
         milliseconds: median and p99 of a clip or step on one core.
         memory_mb: memory that loading and running took, above the runtime's own.
         operations: how many, by kind.
-        class_names, sr: as the file's metadata say.
+        class_names, sr: from the file's metadata.
         block: samples of a step; None for clips.
     """
 
@@ -70,6 +70,17 @@ class ExportReport:
     class_names: tuple[str, ...]
     sr: int
     block: int | None
+
+    def __repr__(self) -> str:
+        what = "a clip" if self.block is None else f"{1e3 * self.block / self.sr:g} ms"
+        times = self.milliseconds
+        accuracy = "" if self.accuracy is None else ", accuracy {:.1%}, now {:.1%}".format(*self.accuracy)
+        return (
+            f"ExportReport({self.file}: {self.size / 1e3:,.0f} kB\n"
+            f"  within {max(self.parity.values()):.1e} of the Keras model, {self.agreement:.1%} of {self.n:,} labels "
+            f"the same{accuracy}\n"
+            f"  {times['median']:.2f} ms for {what} (median), {times['p99']:.2f} ms (p99), one core)"
+        )
 
 
 @dataclass(frozen=True)

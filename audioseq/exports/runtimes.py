@@ -30,7 +30,7 @@ class ConversionError(RuntimeError):
     """A conversion, or a converted model, that failed in its process."""
 
 
-# ------------------------------------------------------------------------------------------ asked by the parent
+# ------------------------------------------------------------------------------------------ called by the parent
 
 
 def convert(saved: Path, out: Path, kind: str, *, int8: bool = False) -> None:
@@ -105,7 +105,7 @@ def _ask(request: dict[str, Any]) -> None:
         raise ConversionError(f"{request['task']} of {request['kind']} failed ({what}): {last}")
 
 
-# ------------------------------------------------------------------------------------------ done by the child
+# ------------------------------------------------------------------------------------------ run by the child
 
 
 def _convert(request: dict[str, Any]) -> None:
@@ -250,9 +250,9 @@ def _run(request: dict[str, Any]) -> None:
 
 
 if __name__ == "__main__":
-    asked = json.loads(sys.argv[1])
+    request = json.loads(sys.argv[1])
     try:
-        {"convert": _convert, "run": _run}[asked["task"]](asked)
+        {"convert": _convert, "run": _run}[request["task"]](request)
     except OSError as failure:
         if failure.errno not in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
             raise

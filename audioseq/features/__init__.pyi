@@ -19,6 +19,7 @@ from .steps import (
     Step as Step,
     band_blocks as band_blocks,
     check_level as check_level,
+    check_samples as check_samples,
     dct_matrix as dct_matrix,
     frames_on_numpy as frames_on_numpy,
     mel_filters as mel_filters,

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
-from audioseq.arguments import at_most, is_flag, is_number, is_whole, require, short_repr
+from audioseq.arguments import at_most, is_number, is_whole, require, short_repr
 from audioseq.features.steps import (
     Decibel,
     Derivative,
@@ -28,7 +28,7 @@ from audioseq.features.steps import (
     Matmul,
     Step,
     TopDecibel,
-    check_level,
+    check_samples,
     dct_matrix,
     frames_on_numpy,
     mel_filters,
@@ -145,7 +145,7 @@ class Feature:
                 dimensions.
         """
         plan = plan_of(self)
-        y = _check_samples(y, plan.front)
+        y = check_samples(y, plan.front)
         if y.ndim == 1:
             return frames_on_numpy(plan, y)
         return np.stack([frames_on_numpy(plan, clip) for clip in y])
@@ -190,7 +190,7 @@ class Spectrogram(Feature):
             self.hop_length,
         )
         require(isinstance(self.window, str), "window is the name of a SciPy window", self.window)
-        require(is_flag(self.center), "center is True or False", self.center)
+        require(_is_flag(self.center), "center is True or False", self.center)
         require(is_number(self.power) and self.power > 0, "power is above 0: 1 magnitude, 2 power", self.power)
         require(self.precision in ("fast", "exact"), 'precision is "fast" or "exact"', self.precision)
         at_most(self, sr=10_000_000, n_fft=2**17, hop_length=2**24)
@@ -238,7 +238,7 @@ class Mel(Spectrogram):
         super().__post_init__()
         require(is_whole(self.n_mels, 1), "n_mels is a whole number, 1 or more", self.n_mels)
         at_most(self, n_mels=2**24 // (self.n_fft // 2 + 1))  # the bank's numbers
-        require(is_flag(self.htk), "htk is True or False", self.htk)
+        require(_is_flag(self.htk), "htk is True or False", self.htk)
         top = self.sr / 2 if self.fmax is None else self.fmax
         require(
             is_number(self.fmin) and is_number(top) and 0 <= self.fmin < top <= self.sr / 2,
@@ -399,7 +399,7 @@ class Chain(Feature):
         object.__setattr__(self, "stages", tuple(flat))
         if not flat:
             raise ValueError("A chain has at least one stage. Received: none")
-        require(len(flat) <= 16, "A chain has at most 16 stages", len(flat))
+        require(len(flat) <= 8, "A chain has at most 8 stages", len(flat))
         flat[0].front_end()
         for stage in flat[1:]:
             if isinstance(stage, Spectrogram):
@@ -431,20 +431,5 @@ class Chain(Feature):
         return n_features
 
 
-def _check_samples(y: Any, front: FrontEnd) -> np.ndarray:
-    y = np.asarray(y)
-    if y.dtype.kind in "iub":
-        raise ValueError(
-            "Samples are float in [-1, 1] (divide 16-bit integers by 32768). "
-            f"Received: dtype {y.dtype}, shape {y.shape}"
-        )
-    if y.dtype.kind != "f" or y.ndim not in (1, 2):
-        raise ValueError(
-            f"Samples are float of shape (samples,) or (batch, samples). Received: dtype {y.dtype}, shape {y.shape}"
-        )
-    least = 1 if front.center else front.n_fft
-    if y.shape[-1] < least or y.size == 0:
-        raise ValueError(f"A clip has at least {least} samples here. Received: shape {y.shape}")
-    y = np.ascontiguousarray(y, np.float32)
-    check_level(y)
-    return y
+def _is_flag(value: Any) -> bool:
+    return isinstance(value, (bool, np.bool_))

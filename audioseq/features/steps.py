@@ -24,6 +24,7 @@ __all__ = [
     "Step",
     "band_blocks",
     "check_level",
+    "check_samples",
     "dct_matrix",
     "frames_on_numpy",
     "mel_filters",
@@ -32,6 +33,7 @@ __all__ = [
     "window_of",
 ]
 
+MOST_CHANNELS = 8  # of a sound file; a clip is longer
 BLOCK_BYTES = 256 * 1024  # frames computed at a time on NumPy: windowed block and its spectrum stay in the L2 cache
 
 
@@ -340,6 +342,31 @@ def check_level(y: np.ndarray) -> None:
     if not np.isfinite(y).all():
         raise ValueError(f"Samples are finite. Received: {int((~np.isfinite(y)).sum())} NaN or infinite of {y.size}")
     raise ValueError(f"Samples are within ±{LOUDEST:g}, where full scale is 1. Received: {np.abs(y).max():g}")
+
+
+def check_samples(y: Any, front: FrontEnd) -> np.ndarray:
+    """Samples as float32 ``(samples,)`` or ``(batch, samples)``. Raises ValueError with the rule that they break."""
+    y = np.asarray(y)
+    if y.dtype.kind in "iub":
+        raise ValueError(
+            "Samples are float in [-1, 1] (divide 16-bit integers by 32768). "
+            f"Received: dtype {y.dtype}, shape {y.shape}"
+        )
+    if y.dtype.kind != "f" or y.ndim not in (1, 2):
+        raise ValueError(
+            f"Samples are float of shape (samples,) or (batch, samples). Received: dtype {y.dtype}, shape {y.shape}"
+        )
+    if y.ndim == 2 and y.shape[1] <= MOST_CHANNELS < y.shape[0]:
+        raise ValueError(
+            f"Samples are (samples,) or (batch, samples), not (samples, channels): average the channels, "
+            f"y.mean(axis=1), or load the file with aq.load. Received: shape {y.shape}"
+        )
+    least = 1 if front.center else front.n_fft
+    if y.shape[-1] < least or y.size == 0:
+        raise ValueError(f"A clip has at least {least} samples here. Received: shape {y.shape}")
+    y = np.ascontiguousarray(y, np.float32)
+    check_level(y)
+    return y
 
 
 # ------------------------------------------------------------------------------------------- the NumPy engine

@@ -78,9 +78,10 @@ NUMBERS = _words("""
     bool int8 int16 int32 int64 uint8 uint16 uint32 uint64 float16 bfloat16 float32 float64
 """)
 DTYPES = NUMBERS | {"mixed_float16", "mixed_bfloat16"}
-# quantised and low-rank layers have variables that the file of their weights does not
+# quantised, low-rank and stateful layers have variables that the file of their weights does not
 MUST_BE_UNSET = _words("""
     lora_rank lora_alpha quantization_config quantization_mode gptq_config awq_config input_tensor sparse ragged
+    stateful
 """)
 LONG_LISTS = frozenset({"layers", "cells", "mean", "variance", "value", "input_layers", "output_layers"})
 # greatest absolute value of a whole number, by class and key

@@ -16,7 +16,7 @@ import keras
 from keras.src.backend.common import global_state  # the only place that knows of variables which no layer holds
 from keras.src.saving.serialization_lib import ObjectSharingScope  # as keras.models.load_model does
 
-from audioseq.loading.config import LARGEST_TENSOR, Config
+from audioseq.loading.config import LARGEST, LARGEST_TENSOR, Config
 from audioseq.models.saving import ModelError
 
 __all__ = ["check_size"]
@@ -55,7 +55,7 @@ def check_size(config: Config, stored: int) -> None:
 
 
 def _check(config: Config, stored: int) -> None:
-    rolled = json.loads(json.dumps(config.tree), object_hook=_rolled)  # a copy, too: Keras takes it apart
+    rolled = json.loads(json.dumps(config.tree), object_hook=_without_values)  # a copy: Keras takes it apart
     try:
         with keras.StatelessScope(initialize_variables=False), ObjectSharingScope():
             model = keras.saving.deserialize_keras_object(rolled, custom_objects=dict(config.custom), safe_mode=True)
@@ -78,7 +78,11 @@ def _check(config: Config, stored: int) -> None:
         _check_shapes(operation, config.unrolled)
 
 
-def _rolled(node: dict[str, Any]) -> dict[str, Any]:
+def _without_values(node: dict[str, Any]) -> dict[str, Any]:
+    """A node of the same shapes that makes neither arrays as large as its input nor operations for each step."""
+    if node.get("class_name") == "Normalization" and node.get("module") == "keras.layers":
+        kept = {key: node["config"].get(key) for key in ("name", "dtype")}
+        return {**node, "class_name": "Identity", "config": kept, "registered_name": None} | {"build_config": None}
     return {**node, "unroll": False} if "unroll" in node else node
 
 
@@ -100,6 +104,8 @@ def _check_shapes(operation: Any, unrolled: bool) -> None:
             if math.prod(d or 1 for d in tensor.shape) > LARGEST_TENSOR:
                 rule = f"for one clip, more than {LARGEST_TENSOR:,} numbers"
                 raise ModelError(f"config.json: {operation.name} gives {tuple(tensor.shape)} {rule}")
+        if isinstance(operation, keras.layers.Identity) and (node.input_tensors[0].shape[-1] or 1) > LARGEST:
+            raise ModelError(f"config.json: {operation.name} normalises at most {LARGEST:,} features")
         if unrolled and isinstance(operation, (keras.layers.RNN, keras.layers.Bidirectional)):
             time = node.input_tensors[0].shape[1]
             if time is None or time > LONGEST_UNROLLED:

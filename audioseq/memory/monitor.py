@@ -30,7 +30,7 @@ class GradientMonitor(keras.callbacks.Callback):
 
     Args:
         model: the recurrent model to look into: of an `AugmentedClassifier` its classifier.
-        probe: one sequence, as for `gradient_flow`: a clip of the validation set, say.
+        probe: one sequence, as for `gradient_flow`: for example a clip of the validation set.
     """
 
     def __init__(self, model: keras.Model, probe: Any) -> None:

@@ -3,6 +3,7 @@ from . import (
     recurrent as recurrent,
     rolls as rolls,
     saving as saving,
+    sizes as sizes,
     sound as sound,
     tokens as tokens,
 )
@@ -24,6 +25,11 @@ from .saving import (
     WholeModel as WholeModel,
     check_clock as check_clock,
     full_precision as full_precision,
+)
+from .sizes import (
+    check_dropout as check_dropout,
+    check_sizes as check_sizes,
+    check_sizes_of_layers as check_sizes_of_layers,
 )
 from .sound import (
     TIME_STRIDE as TIME_STRIDE,

@@ -88,7 +88,7 @@ class Meter(keras.layers.Layer):
 
 @keras.saving.register_keras_serializable("audioseq")
 class Recall(keras.layers.Layer):
-    """What followed, earlier in this piece, on what was just heard: music repeats itself.
+    """What followed, earlier in this piece, on the last frames: music repeats itself.
 
     For each of `lengths` L it finds the earlier places where the last L frames were the very same, and gives the mean
     of the frames that followed there, the nearer the heavier, and how many there were. It is prediction by partial
@@ -207,11 +207,11 @@ class MADE(keras.layers.Layer):
         sees, told, below = self.sees * self.seen, self.tells * self.told, self.pairs * self.below
 
         def draw(k: Any, drawn: Any) -> Any:
-            keys, hidden, said = drawn
-            logit = ops.take(said, k, axis=1) + ops.sum(ops.relu(hidden) * ops.take(told, k, axis=1), axis=-1)
+            keys, hidden, judged = drawn
+            logit = ops.take(judged, k, axis=1) + ops.sum(ops.relu(hidden) * ops.take(told, k, axis=1), axis=-1)
             down = ops.cast(ops.take(chance, k, axis=1) < ops.sigmoid(logit), "float32")[:, None]
-            hidden, said = (x + down * ops.take(w, k, axis=0) for x, w in ((hidden, sees), (said, below)))
-            return keys + down * ops.one_hot(k, n_keys), hidden, said
+            hidden, judged = (x + down * ops.take(w, k, axis=0) for x, w in ((hidden, sees), (judged, below)))
+            return keys + down * ops.one_hot(k, n_keys), hidden, judged
 
         hidden = ops.matmul(state, self.hears) + self.bias
         return ops.fori_loop(0, n_keys, draw, (ops.zeros_like(chance), hidden, logits))[0]

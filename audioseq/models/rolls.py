@@ -5,8 +5,10 @@ from __future__ import annotations
 import keras
 from keras import layers
 
+from audioseq.arguments import require
 from audioseq.models.layers import FULL, MADE, Harmony, Meter, Recall
 from audioseq.models.recurrent import LSTM
+from audioseq.models.sizes import check_dropout, check_sizes
 
 __all__ = ["polyphony_lstm"]
 
@@ -42,7 +44,13 @@ def polyphony_lstm(
         hidden: units of that `layers.MADE`, the layer ``made``.
         recall: whether it looks up what followed earlier in the piece.
         dropout: of the LSTM's states; the share of its inputs is 2/5 of it, of the hidden units 3/5.
+
+    Raises:
+        ArgumentError: for a size that is no whole number from 1 on (units: 4), or another dropout than from 0 to 1.
     """
+    check_sizes(keys=keys, units=units, hidden=hidden)
+    require(units >= 4, "units is a whole number, 4 or above", units)  # parts of the network have a quarter of them
+    check_dropout(dropout)
     frames = keras.Input((None, keys), name="frames")
     known = layers.Concatenate()([frames, Recall(dtype=FULL)(frames)]) if recall else frames
     x = layers.Concatenate()([known, Harmony(dtype=FULL)(frames), Meter(dtype=FULL)(frames)])

@@ -3,7 +3,8 @@
 Every function takes the number of features in a frame and of classes and returns a `keras.Model`,
 ``(batch, time, features) -> (batch, classes)``. What they show, in this order: `feed_forward` has no memory; `rnn` has
 one that fades; `lstm` and `gru` have gates that keep it; `cnn_lstm` sees local shape first, and never looks ahead;
-`attention_rnn` hears the whole clip before it answers.
+`attention_rnn` reads the whole clip before it answers. Sizes are whole numbers from 1 on, dropout is from 0 to 1; else
+they raise ArgumentError.
 """
 
 from __future__ import annotations
@@ -14,8 +15,10 @@ from typing import Any
 import keras
 from keras import layers
 
+from audioseq.arguments import require
 from audioseq.models.layers import FULL
 from audioseq.models.recurrent import LSTM
+from audioseq.models.sizes import check_dropout, check_sizes, check_sizes_of_layers
 
 __all__ = [
     "TIME_STRIDE",
@@ -33,6 +36,8 @@ def feed_forward(n_features: int, n_classes: int, *, units: int = 256, dropout: 
 
     It gives the same answer for a word and for the same word played with its frames in any other order.
     """
+    check_sizes(n_features=n_features, n_classes=n_classes, units=units)
+    check_dropout(dropout)
     inputs = x = keras.Input((None, n_features))
     for _ in range(2):
         x = layers.Dense(units, activation="relu")(x)
@@ -59,6 +64,8 @@ def gru(n_features: int, n_classes: int, *, units: int = 128, dropout: float = 0
 def _recurrent(
     name: str, layer: Callable[..., keras.layers.Layer], n_features: int, n_classes: int, units: int, dropout: float
 ) -> keras.Model:
+    check_sizes(n_features=n_features, n_classes=n_classes, units=units)
+    check_dropout(dropout)
     inputs = keras.Input((None, n_features))
     x = layer(units, return_sequences=True, dtype=FULL)(inputs)
     x = layers.Dropout(dropout)(x)
@@ -82,6 +89,9 @@ def cnn_lstm(
     clip goes on or not. One state stands for `TIME_STRIDE` frames. The answer comes from `heads` weighted means of the
     states, each state weighed by itself alone, so that running sums are enough to give it at any time.
     """
+    check_sizes(n_features=n_features, n_classes=n_classes, units=units, heads=heads)
+    check_sizes_of_layers(filters=filters)
+    check_dropout(dropout)
     inputs = keras.Input((None, n_features))
     x = _convolutions(inputs, n_features, filters, causal=True)  # (batch, time / 4, channels)
     x = layers.Dropout(dropout)(x)
@@ -104,6 +114,10 @@ def attention_rnn(
     """Convolutions, two bidirectional GRUs, and attention over the whole clip: MHAtt-RNN (Rybakov et al. 2020,
     arXiv:2005.06720), rebuilt. A query made from the mean state weighs the states of all times in `heads` ways.
     """
+    check_sizes(n_features=n_features, n_classes=n_classes, units=units, heads=heads)
+    check_sizes_of_layers(filters=filters)
+    check_dropout(dropout)
+    require(heads <= 2 * units, f"heads share the {2 * units} numbers of a state", heads)
     inputs = keras.Input((None, n_features))
     x = _convolutions(inputs, n_features, filters, causal=False)  # (batch, time / 4, channels)
     for _ in range(2):

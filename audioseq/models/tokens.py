@@ -14,6 +14,7 @@ from keras import layers
 
 from audioseq.models.layers import FULL
 from audioseq.models.recurrent import LSTM
+from audioseq.models.sizes import check_dropout, check_sizes, check_sizes_of_layers
 
 __all__ = ["TokenNetwork", "event_gru", "event_lstm", "event_rnn"]
 
@@ -29,7 +30,11 @@ def event_lstm(
         embedding: numbers that stand for a token.
         dropout: between layers, in training.
         tied: whether the softmax has the embedding's weights (Press & Wolf 2017, arXiv:1608.05859).
+
+    Raises:
+        ArgumentError: for sizes that are no whole numbers from 1 on, or another dropout than from 0 to 1.
     """
+    check_sizes_of_layers(units=units)
     recurrent = [LSTM(n, return_sequences=True, dtype=FULL) for n in units]
     return TokenNetwork(size, recurrent, embedding=embedding, dropout=dropout, tied=tied, name="event_lstm")
 
@@ -38,6 +43,7 @@ def event_gru(
     size: int, *, units: Sequence[int] = (256, 256), embedding: int = 128, dropout: float = 0.2, tied: bool = False
 ) -> TokenNetwork:
     """As `event_lstm`, of gated recurrent units."""
+    check_sizes_of_layers(units=units)
     recurrent = [layers.GRU(n, return_sequences=True, dtype=FULL) for n in units]
     return TokenNetwork(size, recurrent, embedding=embedding, dropout=dropout, tied=tied, name="event_gru")
 
@@ -46,6 +52,7 @@ def event_rnn(
     size: int, *, units: Sequence[int] = (256, 256), embedding: int = 128, dropout: float = 0.2, tied: bool = False
 ) -> TokenNetwork:
     """As `event_lstm`, of simple recurrent networks, whose memory fades."""
+    check_sizes_of_layers(units=units)
     recurrent = [layers.SimpleRNN(n, return_sequences=True, dtype=FULL) for n in units]
     return TokenNetwork(size, recurrent, embedding=embedding, dropout=dropout, tied=tied, name="event_rnn")
 
@@ -66,6 +73,9 @@ class TokenNetwork(keras.Model):
 
     Output shape:
         ``(batch, time, size)``, logits of the next token.
+
+    Raises:
+        ArgumentError: for a size or embedding that is no whole number from 1 on, or another dropout than from 0 to 1.
     """
 
     def __init__(
@@ -78,6 +88,8 @@ class TokenNetwork(keras.Model):
         tied: bool = False,
         **kwargs: Any,
     ) -> None:
+        check_sizes(size=size, embedding=embedding)
+        check_dropout(dropout)
         super().__init__(**kwargs)
         self.size, self.width, self.rate, self.tied = size, embedding, dropout, tied
         # Keras' own embeddings begin at a twentieth of this, and the first epochs go into making them larger
@@ -106,7 +118,7 @@ class TokenNetwork(keras.Model):
         return self.logits(x)
 
     def logits(self, x: Any) -> Any:
-        """Logits of what the last recurrent layer says, ``(..., units) -> (..., size)``."""
+        """Logits of the output of the last recurrent layer, ``(..., units) -> (..., size)``."""
         return self.embedding(self.head(x), reverse=True) if self.tied else self.head(x)
 
     def initial_state(self, batch: Any) -> list[Any]:

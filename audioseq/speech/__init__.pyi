@@ -16,7 +16,7 @@ from .detector import (
 )
 from .evaluation import (
     Evaluation as Evaluation,
-    Misheard as Misheard,
+    Misclassified as Misclassified,
     evaluate_folder as evaluate_folder,
     evaluate_predictions as evaluate_predictions,
     wilson_interval as wilson_interval,

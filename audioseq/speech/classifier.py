@@ -24,11 +24,16 @@ __all__ = ["Classification", "SequenceClassifier"]
 
 LONGEST = 3600  # seconds of a clip
 LARGEST = 1e30  # mean or variance of a feature
+SHOWN = 4  # classes that are printed of many
+
+
+def _more(n: int) -> str:
+    return f", {n - SHOWN} more" if n > SHOWN else ""
 
 
 @dataclass(frozen=True)
 class Classification:
-    """What a classifier says of a clip.
+    """The classes of a clip, as a classifier sees them.
 
     Attributes:
         label: the class with the highest score.
@@ -39,6 +44,10 @@ class Classification:
     label: str
     score: float
     scores: dict[str, float]
+
+    def __repr__(self) -> str:
+        shown = [f"{name} {score:.1%}" for name, score in list(self.scores.items())[:SHOWN]]
+        return f"Classification({', '.join(shown)}{_more(len(self.scores))})"
 
 
 @keras.saving.register_keras_serializable("audioseq")
@@ -109,9 +118,20 @@ class SequenceClassifier(WholeModel):
         self.build((None, self.n_samples))
         self._stream: Streaming | None = None
 
+    def __repr__(self) -> str:
+        if not self.built:  # Keras names a model in its own errors too
+            return super().__repr__()
+        names = ", ".join(self.class_names[:SHOWN]) + _more(len(self.class_names))
+        frames = f"{type(self.feature).__name__} of {self.feature.n_features} features"
+        return (
+            f"SequenceClassifier({len(self.class_names)} classes: {names}\n"
+            f"  {self.duration:g} s at {self.sr} Hz, {frames}\n"
+            f"  {self.network.name} of {self.network.count_params():,} parameters)"
+        )
+
     @property
     def sr(self) -> int:
-        """Sample rate in Hz of what it hears."""
+        """Sample rate in Hz of its input."""
         return self.feature.sr
 
     @property
@@ -158,7 +178,7 @@ class SequenceClassifier(WholeModel):
         return tf.function(graph, input_signature=[tf.TensorSpec((None, self.n_samples), tf.float32)])
 
     def classify(self, sound: str | os.PathLike[str] | np.ndarray, sr: int | None = None) -> Classification:
-        """Say which class a clip is.
+        """Classify a clip.
 
         Args:
             sound: a file of any rate, or float samples ``(samples,)``.

@@ -20,7 +20,7 @@ from audioseq.speech.streaming import StreamError, Streaming, check_model
 
 __all__ = ["Detector", "Event", "stream_of"]
 
-FALLING = 0.12  # seconds without a new peak after which a word is told
+FALLING = 0.12  # seconds without a new peak after which a word is detected
 HALF_WORD = 0.25  # seconds: half of a spoken command
 
 
@@ -32,14 +32,14 @@ class Event:
         start, end: seconds from the first sample of the stream.
         label: class name.
         score: highest averaged probability.
-        told: seconds from the first sample to the sample with which it became known.
+        detected: seconds from the first sample to the sample with which it became known.
     """
 
     start: float
     end: float
     label: str
     score: float
-    told: float = float("nan")
+    detected: float = float("nan")
 
 
 def stream_of(model: SequenceClassifier | Streaming) -> Streaming:
@@ -56,13 +56,14 @@ class Detector:
     Args:
         model: a classifier, or its `Streaming`.
         threshold: least averaged probability of a word, from 0 to 1: one for all, or by label (others have 0.5). With
-            1 a word is never told.
+            1 a word is never detected.
         refractory: seconds from one word to the next, at least.
         smoothing: seconds over which scores are averaged.
 
     Classes whose name begins with ``_`` (``_unknown_``, ``_silence_``) are no words. A word's average passes the
     threshold about its middle, before the network can know how long it is: `start` and `end` lie half a second apart
-    about that moment. A word that is told is told again only after its average fell below the threshold.
+    about that moment. A word that was detected is detected again only after its
+    average fell below the threshold.
 
     What it holds does not grow with the stream.
 
@@ -91,6 +92,12 @@ class Detector:
         self.refractory, self.smoothing = refractory, smoothing
         self.reset()
 
+    def __repr__(self) -> str:
+        levels = set(self.thresholds.values())
+        own = ", ".join(f"{name} {value:g}" for name, value in self.thresholds.items())
+        words = f"{', '.join(self.words)} above {levels.pop():g}" if len(levels) == 1 else own
+        return f"Detector({words}; refractory {self.refractory:g} s, smoothing {self.smoothing:g} s)"
+
     def reset(self) -> None:
         """Forget the stream; the next block is the first of another."""
         self.state = self.stream.initial_state()
@@ -118,7 +125,7 @@ class Detector:
         events = self._pick(self.stream.finish(self.state)) + self.picker.close()
         end = self.samples_seen / self.stream.model.sr
         self.reset()
-        return [dataclasses.replace(event, told=min(event.told, end)) for event in events]
+        return [dataclasses.replace(event, detected=min(event.detected, end)) for event in events]
 
     def events_of(self, scores: np.ndarray) -> list[Event]:
         """The words of a whole stream by its scores ``(scores, classes)``; the detector's own stream is not touched."""
@@ -156,7 +163,7 @@ class _Picker:
         self.average = np.zeros(len(self.columns), np.float32)
         self.delay = (self.rows - 1) / 2 * stream.hop
         self.free_from = -np.inf  # when the next word may begin to rise
-        self.held = np.zeros(len(self.names), bool)  # words that were told and whose average has not fallen since
+        self.held = np.zeros(len(self.names), bool)  # words that were detected and whose average has not fallen since
         self.rising: _Rising | None = None
 
     def pick(self, scores: np.ndarray, times: np.ndarray) -> list[Event]:
@@ -185,14 +192,14 @@ class _Picker:
             elif above and word == rising.word and averages[i, word] > rising.score:
                 self.rising = dataclasses.replace(rising, peak=time, score=float(averages[i, word]))
             elif not above or word != rising.word or time - rising.peak > FALLING:
-                events.append(self._tell(rising, time))
+                events.append(self._event(rising, time))
                 holding = True
         return events
 
     def close(self) -> list[Event]:
-        return [] if self.rising is None else [self._tell(self.rising, self.rising.peak + FALLING)]
+        return [] if self.rising is None else [self._event(self.rising, self.rising.peak + FALLING)]
 
-    def _tell(self, rising: _Rising, time: float) -> Event:
+    def _event(self, rising: _Rising, time: float) -> Event:
         self.rising, self.free_from = None, rising.begin + self.refractory
         self.held[rising.word] = True
         middle = max(0.0, rising.begin - self.delay)
@@ -201,7 +208,7 @@ class _Picker:
             end=middle + HALF_WORD,
             label=self.names[rising.word],
             score=rising.score,
-            told=time + self.latency,
+            detected=time + self.latency,
         )
 
 

@@ -17,8 +17,9 @@ from audioseq.data.splits import DatasetError
 from audioseq.data.words import find_clips
 from audioseq.files import Skipped
 from audioseq.speech.classifier import SequenceClassifier
+from audioseq.speech.streaming import check_model
 
-__all__ = ["Evaluation", "Misheard", "evaluate_folder", "evaluate_predictions", "wilson_interval"]
+__all__ = ["Evaluation", "Misclassified", "evaluate_folder", "evaluate_predictions", "wilson_interval"]
 
 
 def wilson_interval(correct: int, n: int, z: float = 1.959964) -> tuple[float, float]:
@@ -37,12 +38,18 @@ def wilson_interval(correct: int, n: int, z: float = 1.959964) -> tuple[float, f
 
 
 @dataclass(frozen=True)
-class Misheard:
-    """A clip that was taken for another class, with the score of what was heard."""
+class Misclassified:
+    """A clip that was taken for another class.
+
+    Attributes:
+        name: of the clip.
+        truth, predicted: class names.
+        score: probability of the predicted class.
+    """
 
     name: str
     truth: str
-    heard: str
+    predicted: str
     score: float
 
 
@@ -54,9 +61,10 @@ class Evaluation:
         accuracy: share of the clips that were right.
         interval: its 95 % interval, `wilson_interval`.
         n: clips.
-        per_class: ``recall``, ``precision`` and ``n`` of each class; None where nothing was there or was heard.
-        confusion: clips, rows the truth, columns what was heard, both in the order of `class_names`.
-        misheard: the clips that were wrong, the surest mistake first.
+        per_class: ``recall``, ``precision`` and ``n`` of each class; None where no clip is
+            of it, or was predicted to be.
+        confusion: clips, rows the truth, columns the prediction, both in the order of `class_names`.
+        misclassified: the clips that were wrong, the surest mistake first.
         skipped: files that could not be read; they count for nothing.
     """
 
@@ -66,8 +74,18 @@ class Evaluation:
     class_names: tuple[str, ...]
     per_class: dict[str, dict[str, float | int | None]]
     confusion: list[list[int]]
-    misheard: list[Misheard]
+    misclassified: list[Misclassified]
     skipped: list[Skipped]
+
+    def __repr__(self) -> str:
+        low, high = self.interval
+        there = [(row["recall"], name, row["n"]) for name, row in self.per_class.items() if row["recall"] is not None]
+        worst = ", ".join(f"{name} {recall:.1%} of {n}" for recall, name, n in sorted(there)[:3])
+        skipped = f"\n  {len(self.skipped)} files skipped" if self.skipped else ""
+        return (
+            f"Evaluation({self.accuracy:.1%} of {self.n:,} clips, 95 % interval {low:.1%} to {high:.1%}\n"
+            f"  lowest recall: {worst}{skipped})"
+        )
 
     def to_dict(self) -> dict[str, Any]:
         """Plain JSON values."""
@@ -82,22 +100,22 @@ def evaluate_predictions(
     skipped: Sequence[Skipped] = (),
 ) -> Evaluation:
     """Figures from classes ``(clips,)`` and scores ``(clips, classes)``."""
-    heard = scores.argmax(1)
+    predicted = scores.argmax(1)
     confusion = np.zeros((len(class_names), len(class_names)), int)
-    np.add.at(confusion, (labels, heard), 1)
+    np.add.at(confusion, (labels, predicted), 1)
     correct, n = int(confusion.trace()), len(labels)
     per_class: dict[str, dict[str, float | int | None]] = {}
     for i, name in enumerate(class_names):
-        there, said = int(confusion[i].sum()), int(confusion[:, i].sum())
+        there, named = int(confusion[i].sum()), int(confusion[:, i].sum())
         per_class[name] = {
             "recall": int(confusion[i, i]) / there if there else None,
-            "precision": int(confusion[i, i]) / said if said else None,
+            "precision": int(confusion[i, i]) / named if named else None,
             "n": there,
         }
-    wrong = np.flatnonzero(heard != labels)
-    wrong = wrong[np.argsort(-scores[wrong, heard[wrong]], kind="stable")]
-    misheard = [
-        Misheard(names[i], class_names[labels[i]], class_names[heard[i]], float(scores[i, heard[i]]))
+    wrong = np.flatnonzero(predicted != labels)
+    wrong = wrong[np.argsort(-scores[wrong, predicted[wrong]], kind="stable")]
+    misclassified = [
+        Misclassified(names[i], class_names[labels[i]], class_names[predicted[i]], float(scores[i, predicted[i]]))
         for i in wrong.tolist()
     ]
     return Evaluation(
@@ -107,7 +125,7 @@ def evaluate_predictions(
         class_names=tuple(class_names),
         per_class=per_class,
         confusion=confusion.tolist(),
-        misheard=misheard,
+        misclassified=misclassified,
         skipped=list(skipped),
     )
 
@@ -121,9 +139,11 @@ def evaluate_folder(model: SequenceClassifier, folder: str | os.PathLike[str]) -
 
     Raises:
         FolderError: there is no such folder.
+        ArgumentError: for what is no model.
         DatasetError: for a folder without a clip that can be read, or with other words than a model without
             ``_unknown_`` knows.
     """
+    check_model(model)
     folder = Path(folder)
     names, labels, scores, skipped = [], [], [], []
     block: list[np.ndarray] = []

@@ -1,7 +1,7 @@
 """A saved classifier as a step: ``(block, state) -> (scores, state)``, from the same weights.
 
 What a network computes locally, with causal convolutions, is carried from block to block: each convolution keeps the
-rows that its next output still sees. The recurrent layers behind hear the last clip's worth (`duration`) of that, from
+rows that its next output still sees. The recurrent layers behind read the last clip's worth (`duration`) of that, from
 a fresh memory, as they did in training. So nothing can drift: after an hour the scores are those that the same sound
 would have had in the first minute. (A recurrent state that is carried for ever meets values that training never
 showed; published CRNNs fell from 97 % to 54 % that way, google-research#819.)
@@ -34,7 +34,7 @@ CHUNK = 128  # scores computed at a time
 
 
 class StreamError(ValueError):
-    """What was asked of a stream cannot be."""
+    """What was requested of a stream cannot be done."""
 
 
 @runtime_checkable
@@ -146,8 +146,8 @@ class Streaming:
         self.first = (silent * samples + ahead - self.silence) / model.sr
 
     def __repr__(self) -> str:
-        how = "causal" if self.causal else f"not causal: {self.why}"
-        return f"Streaming({self.model!r}, a score every {1e3 * self.hop:g} ms, {how})"
+        how = "causal" if self.causal else f"a window at a time: {self.why}"
+        return f"Streaming(a score every {1e3 * self.hop:g} ms, {1e3 * self.latency:g} ms late, {how})"
 
     def initial_state(self) -> StreamState:
         """The state after two clips' worth of digital silence, of which nothing older is remembered."""

@@ -36,6 +36,9 @@ class Match:
     missed: list[Event]
     false_alarms: list[Event]
 
+    def __repr__(self) -> str:
+        return f"Match({len(self.hits)} hits, {len(self.missed)} missed, {len(self.false_alarms)} false alarms)"
+
 
 def match_events(spoken: Iterable[Event], events: Iterable[Event], *, tolerance: float = 0.5) -> Match:
     """Pair events with the words that were spoken, as many as can be.
@@ -84,7 +87,7 @@ def tune_thresholds(
 
     Args:
         model: a classifier, or its `Streaming`.
-        streams: pairs of a sound (a file, or float samples at the model's rate) and the words said in it.
+        streams: pairs of a sound (a file, or float samples at the model's rate) and the words spoken in it.
         false_alarms_per_hour: allowed on these streams.
         lowest: threshold that no word goes under.
         refractory, smoothing: as the detector will have them.
@@ -99,9 +102,9 @@ def tune_thresholds(
     stream = stream_of(model)
 
     def scored() -> Iterator[tuple[np.ndarray, Sequence[Event], float]]:
-        for sound, said in streams:
+        for sound, spoken in streams:
             scores, samples = scores_of(stream, sound)
-            yield scores, said, samples / stream.model.sr
+            yield scores, spoken, samples / stream.model.sr
 
     options = {"lowest": lowest, "refractory": refractory, "smoothing": smoothing}
     return tune_on_scores(stream, scored(), false_alarms_per_hour=false_alarms_per_hour, **options)
@@ -116,16 +119,16 @@ def tune_on_scores(
     refractory: float = 0.5,
     smoothing: float = 0.6,
 ) -> dict[str, float]:
-    """`tune_thresholds` on scores that were computed before: triples of scores, words said, and seconds."""
+    """`tune_thresholds` on scores that were computed before: triples of scores, words spoken, and seconds."""
     detector = Detector(stream, threshold=lowest, refractory=refractory, smoothing=smoothing)
     tracks, found, seconds = [], {name: [] for name in detector.words}, 0.0  # type: ignore[var-annotated]
-    for scores, said, length in streams:
-        unknown = sorted({word.label for word in said} - set(detector.words))
+    for scores, spoken, length in streams:
+        unknown = sorted({word.label for word in spoken} - set(detector.words))
         if unknown:
             raise ValueError(f"words of a stream are the model's, {', '.join(detector.words)}. Received: {unknown}")
         seconds += length
-        tracks.append((scores, said))
-        match = match_events(said, detector.events_of(scores))
+        tracks.append((scores, spoken))
+        match = match_events(spoken, detector.events_of(scores))
         for _, event in match.hits:
             found[event.label].append((event.score, True))
         for event in match.false_alarms:
@@ -136,10 +139,10 @@ def tune_on_scores(
 
     def matched(thresholds: Mapping[str, float]) -> list[Match]:
         tuned = Detector(stream, threshold=thresholds, refractory=refractory, smoothing=smoothing)
-        return [match_events(said, tuned.events_of(scores)) for scores, said in tracks]
+        return [match_events(spoken, tuned.events_of(scores)) for scores, spoken in tracks]
 
-    # a threshold decides what is held and for how long, so that others may be told than were counted: look again, and
-    # since what is raised then may cost more than it saved, also from the thresholds of smaller allowances
+    # a threshold decides what is held and for how long, so that others may be detected than were counted: look again,
+    # and since what is raised then may cost more than it saved, also from the thresholds of smaller allowances
     best, most = dict.fromkeys(found, 1.0), -1
     for k in range(allowed, -1, -1):
         thresholds = _spend(found, k, lowest)

@@ -1,4 +1,11 @@
-from . import augment as augment, fitting as fitting, pace as pace, runs as runs, trainees as trainees
+from . import (
+    augment as augment,
+    fitting as fitting,
+    pace as pace,
+    reports as reports,
+    runs as runs,
+    trainees as trainees,
+)
 from .augment import (
     BackgroundNoise as BackgroundNoise,
     FilterAugment as FilterAugment,
@@ -21,6 +28,11 @@ from .pace import (
     epochs_within as epochs_within,
     seconds_per_epoch as seconds_per_epoch,
 )
+from .reports import (
+    limits_of as limits_of,
+    words_report as words_report,
+    write_words_run as write_words_run,
+)
 from .runs import (
     RunError as RunError,
     held as held,
@@ -29,6 +41,7 @@ from .runs import (
     music_card as music_card,
     open_run as open_run,
     release as release,
+    unfinished as unfinished,
     versions as versions,
     write_skipped as write_skipped,
 )

@@ -1,7 +1,7 @@
-"""One function over ``model.fit`` that can be killed at any moment and go on with the same bits.
+"""One function over ``model.fit`` that can be killed at any moment and resumed to the same bits.
 
 Each epoch draws its examples by ``(seed, epoch)``; the whole state (weights, averages, optimizer, seed generators, best
-weights, history) is written after it, whole or not at all. A run that is resumed repeats the epoch that was cut short.
+weights, history) is written after it, whole or not at all. A resumed run repeats the epoch that was cut short.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ __all__ = ["Fitted", "Settings", "TrainingError", "device_scope", "fit", "steps_
 
 
 class TrainingError(RuntimeError):
-    """A run that cannot begin or go on."""
+    """A run that cannot start or continue."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -84,14 +84,14 @@ class Settings:
 
 @dataclass(frozen=True, repr=False)
 class Fitted:
-    """What `fit` reached.
+    """Result of `fit`.
 
     Attributes:
         history: one row an epoch: ``epoch, loss``, the metrics, the same with ``val_`` before them, ``learning_rate``,
             what callbacks added to the logs, ``seconds``.
         best_epoch: the epoch whose weights were kept, from 0.
-        interrupted: whether Ctrl-C ended it.
-        seconds: that the epochs took.
+        interrupted: whether Ctrl-C stopped it.
+        seconds: duration of the epochs.
     """
 
     history: list[dict[str, float]]
@@ -100,12 +100,12 @@ class Fitted:
     seconds: float = 0.0
 
     def __repr__(self) -> str:
-        said = "no epoch"
+        best = "no epoch"
         if self.best_epoch >= 0:
             row = self.history[self.best_epoch]
             figures = ", ".join(f"{name} {value:.4g}" for name, value in row.items() if name.startswith("val_"))
-            said = f"best epoch {self.best_epoch + 1} of {len(self.history)}: {figures}"
-        return f"Fitted({said}, in {self.seconds:.1f} s{', interrupted' * self.interrupted})"
+            best = f"best epoch {self.best_epoch + 1} of {len(self.history)}: {figures}"
+        return f"Fitted({best}, in {self.seconds:.1f} s{', interrupted' * self.interrupted})"
 
 
 def fit(
@@ -127,8 +127,8 @@ def fit(
         training, validation: data that `model` can read: for clips a `data.words.ClipSet` each.
         settings: how.
         out: the folder.
-        resume: go on from the checkpoint in `out`.
-        overwrite: begin anew where `out` holds the checkpoint of an earlier run.
+        resume: continue from the checkpoint in `out`.
+        overwrite: start again where `out` holds the checkpoint of an earlier run.
         callbacks: of Keras.
         verbose: of `keras.Model.fit`.
 
@@ -170,7 +170,7 @@ def fit(
 
 
 def _make_way(out: Path, *, resume: bool, overwrite: bool) -> None:
-    """Refuse to replace an earlier run unasked."""
+    """Refuse to replace an earlier run that nobody asked to replace."""
     if resume or not (out / CHECKPOINT).exists():
         return
     if not overwrite:
@@ -267,7 +267,7 @@ class _Keeper(keras.callbacks.Callback):
 
     def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
         # averaged weights need the statistics of their own activations: with those of the last step, their accuracy
-        # in the first epochs was that of chance. Averaged alike, as the optimizer does it for the weights
+        # in the first epochs was at chance. Averaged as the optimizer averages the weights
         statistics = self._statistics()
         if statistics:
             momentum = np.float32(self.trained.optimizer.ema_momentum)
@@ -333,7 +333,7 @@ class _Keeper(keras.callbacks.Callback):
         return [v for layer in found for v in (layer.moving_mean, layer.moving_variance)]
 
     def _swap_in_averages(self) -> list[tuple[Any, np.ndarray]]:
-        """Put averages in the place of weights and statistics; gives what was there."""
+        """Replace weights and statistics by their averages; returns what they were."""
         if self.settings.ema is None:
             return []
         variables = [*self.trained.trainable_variables, *self._statistics()]
@@ -377,7 +377,7 @@ class _Keeper(keras.callbacks.Callback):
         write_text(self.out / HISTORY, rows.getvalue())
 
     def restore(self) -> int:
-        """Take up the state that `_save` wrote; gives the epoch to go on with."""
+        """Restore the state that `_save` wrote; returns the epoch to continue with."""
         path = self.out / CHECKPOINT
         if not path.is_file():
             raise TrainingError(f"{path}: there is no checkpoint to resume from")
@@ -392,6 +392,8 @@ class _Keeper(keras.callbacks.Callback):
             raise TrainingError(f"{path}: is not a checkpoint of ours ({error})") from error
         own, theirs = dataclasses.asdict(self.settings), about["settings"]
         changed = sorted(name for name in own if own[name] != theirs.get(name))
+        if changed == ["epochs"] and own["epochs"] > theirs["epochs"]:
+            changed = []  # more of the same, at the learning rate that the longer schedule has there
         variables = self._state()
         expected = [tuple(v.shape) for v in [*variables, *self._statistics()]]
         shapes = expected == [value.shape for value in [*state, *averages]]

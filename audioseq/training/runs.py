@@ -30,11 +30,22 @@ if TYPE_CHECKING:
     from audioseq.music.evaluation import MusicEvaluation
     from audioseq.speech.evaluation import Evaluation
 
-__all__ = ["RunError", "held", "hold", "model_card", "music_card", "open_run", "release", "versions", "write_skipped"]
+__all__ = [
+    "RunError",
+    "held",
+    "hold",
+    "model_card",
+    "music_card",
+    "open_run",
+    "release",
+    "unfinished",
+    "versions",
+    "write_skipped",
+]
 
 RUN = "run.json"
 CHECKPOINT, HISTORY, TENSORBOARD = "checkpoint.npz", "history.csv", "tensorboard"
-# what a training leaves beside it, and an earlier one's must not be taken for a later one's
+# what a training leaves beside it; an earlier one's must not be mistaken for a later one's
 LEFT = (
     CHECKPOINT,
     HISTORY,
@@ -62,17 +73,17 @@ def open_run(
     Args:
         out: the folder.
         settings: JSON values that decide the result, the data's fingerprint among them.
-        resume: go on with an earlier run of the same settings.
+        resume: continue an earlier run of the same settings.
         overwrite: remove an earlier run first: its own files (`LEFT`), nothing else that lies there.
 
     Returns:
         The folder.
 
-    A run that was ended before its first epoch was has left nothing, and is replaced without being asked. The folder
-    stays this process's until that ends, or until `release`.
+    A run that was stopped within its first epoch has left nothing, and is replaced even without `overwrite`. The
+    folder is locked until this process ends, or until `release`.
 
     Raises:
-        RunError: for a folder that holds an earlier run and neither is asked for; one that holds something else;
+        RunError: for a folder that holds an earlier run without `resume` or `overwrite`; one that holds something else;
             one without a run, or with other settings, to resume; one that another process is training in.
     """
     out = Path(out)
@@ -96,7 +107,7 @@ def open_run(
 
 
 def _earlier(out: Path, settings: dict[str, Any], *, resume: bool, overwrite: bool) -> dict[str, Any] | None:
-    """What ``run.json`` says of the run to go on with; None where there is none, or it may be replaced."""
+    """``run.json`` of the run to continue; None where there is none, or where it may be replaced."""
     earlier, stale = _read(out / RUN), _stale(out)
     if earlier is None:
         others = [path for path in out.iterdir() if path.name != LOCK and path not in stale]
@@ -109,10 +120,12 @@ def _earlier(out: Path, settings: dict[str, Any], *, resume: bool, overwrite: bo
         theirs = earlier.get("settings", {})
         # in their order: a fingerprint, which follows the others, comes last
         changed = [k for k in dict.fromkeys([*settings, *theirs]) if settings.get(k) != theirs.get(k)]
+        if changed == ["epochs"] and settings["epochs"] > theirs["epochs"]:
+            changed = []  # more of the same
         if changed:
             name = changed[0]
             raise RunError(
-                f"{out}: was begun with other settings, so its end would be another: "
+                f"{out}: was started with other settings, so it would end with other weights: "
                 f"{name} was {theirs.get(name)!r}, now {settings.get(name)!r}"
             )
         return earlier
@@ -120,6 +133,15 @@ def _earlier(out: Path, settings: dict[str, Any], *, resume: bool, overwrite: bo
     if learnt and not overwrite:
         raise RunError(f"{out}: holds an earlier run. Go on with it by --resume, or replace it by --overwrite")
     return None
+
+
+def unfinished(out: str | os.PathLike[str]) -> dict[str, Any] | None:
+    """Settings of the run in a folder that was ended before it was complete, and can be resumed; else None."""
+    try:
+        about = _read(Path(out) / RUN)
+    except RunError:
+        return None
+    return about["settings"] if about is not None and about["state"] != "complete" else None
 
 
 def _stale(out: Path) -> list[Path]:
@@ -143,10 +165,13 @@ _LOCKS: dict[str, int] = {}  # of this process: folders and the descriptors of t
 
 
 def hold(out: str | os.PathLike[str]) -> bool:
-    """Make a folder, and keep every other process from training there; gives False where this one holds it already.
+    """Make a folder, and lock it against training by other processes.
 
-    A process that ends in any way, killed too, lets go of its folders. Where the system or the file system has no
-    locks, nothing is kept.
+    The kernel releases the lock of a process that ends in any way, also by a kill. Systems and file systems without
+    locks get none.
+
+    Returns:
+        False where this process holds the folder already.
 
     Raises:
         RunError: for a folder that another process is training in, or a path that is a file.
@@ -159,7 +184,7 @@ def hold(out: str | os.PathLike[str]) -> bool:
     if key in _LOCKS:
         if _names(path, _LOCKS[key]):
             return False
-        os.close(_LOCKS.pop(key))  # the folder was removed and made anew
+        os.close(_LOCKS.pop(key))  # the folder was removed and made again
     while True:
         handle = os.open(path, os.O_RDWR | os.O_CREAT, 0o666)
         if not _lock(handle):
@@ -173,7 +198,7 @@ def hold(out: str | os.PathLike[str]) -> bool:
 
 
 def release(out: str | os.PathLike[str]) -> None:
-    """Let other processes train in a folder that this one holds."""
+    """Unlock a folder that this process holds."""
     handle = _LOCKS.pop(str(Path(out).resolve()), None)
     if handle is None:
         return

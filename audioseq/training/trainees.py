@@ -165,7 +165,7 @@ class AugmentedClassifier(Trainee):
 class NextToken(Trainee):
     """A generator that learns what follows: reads `data.tunes.TokenSet`; the loss is nats a token.
 
-    Validation is over whole pieces, so that what a piece's beginning tells counts for its end.
+    Validation is over whole pieces, so that the beginning of a piece informs the prediction of its end.
     """
 
     def __init__(self, generator: SequenceGenerator, **kwargs: Any) -> None:
@@ -215,8 +215,8 @@ class NextFrame(Trainee):
     Args:
         network: frames to logits, or frames and next frames to logits.
         transpose: greatest number of semitones by which a piece is moved in training, drawn for each epoch.
-        longest: frames that an epoch hears of a longer piece; None: all.
-        rounds: how often an epoch hears each piece.
+        longest: frames of a longer piece that are used in an epoch; None: all.
+        rounds: how often each piece occurs in an epoch.
     """
 
     def __init__(

@@ -14,6 +14,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import soundfile
+from conftest import SHARED
 
 from audioseq.data.clips import UNKNOWN, ClipSet
 from audioseq.data.splits import (
@@ -33,7 +34,6 @@ from audioseq.files import FolderError
 SR = 8000
 N = 1600  # samples of a clip
 DURATION = N / SR
-DATA = Path(__file__).parents[1].parent / "shared" / "data"
 STEP = 2.0**-15  # of 16-bit samples
 
 
@@ -191,9 +191,9 @@ def test_hash_split_is_the_function_that_google_published(validation, testing):
     assert ours == [which_set(name, validation, testing) for name in names]
 
 
-@pytest.mark.skipif(not (DATA / "speech_commands").is_dir(), reason="../shared/data/speech_commands is absent")
+@pytest.mark.skipif(not (SHARED / "speech_commands").is_dir(), reason="../shared/data/speech_commands is absent")
 def test_the_real_validation_list_is_what_the_hash_says():
-    folder = DATA / "speech_commands"
+    folder = SHARED / "speech_commands"
     listed = (folder / "validation_list.txt").read_text().split()
     assert len(listed) == 865
     assert set(HashSplit().assign(folder, listed)) == {"validation"}
@@ -206,9 +206,9 @@ def test_the_real_validation_list_is_what_the_hash_says():
     assert ListSplit().assign(folder, names) == HashSplit().assign(folder, names)
 
 
-@pytest.mark.skipif(not (DATA / "speech_few").is_dir(), reason="../shared/data/speech_few is absent")
+@pytest.mark.skipif(not (SHARED / "speech_few").is_dir(), reason="../shared/data/speech_few is absent")
 def test_a_speaker_is_found_where_the_name_repeats_the_word():
-    words = word_folder(DATA / "speech_few", split=GroupSplit(validation=0.3, testing=0.2))
+    words = word_folder(SHARED / "speech_few", split=GroupSplit(validation=0.3, testing=0.2))
     ids = [{re.search(r"([0-9a-f]{8})_nohash_", name)[1] for name in part.names} for part in parts(words).values()]
     assert all(ids)
     assert not ids[0] & ids[1] | ids[0] & ids[2] | ids[1] & ids[2]
@@ -687,9 +687,9 @@ def test_speaker_of(name, speaker):
     assert speaker_of(name) == speaker
 
 
-@pytest.mark.skipif(not (DATA / "fsdd").is_dir(), reason="../shared/data/fsdd is absent")
+@pytest.mark.skipif(not (SHARED / "fsdd").is_dir(), reason="../shared/data/fsdd is absent")
 def test_free_spoken_digits():
-    words = word_folder(DATA / "fsdd", split=GroupSplit(validation=["theo"], testing=["george"]))
+    words = word_folder(SHARED / "fsdd", split=GroupSplit(validation=["theo"], testing=["george"]))
     assert words.class_names == tuple("0123456789")
     assert words.sr == 8000
     assert [len(part) for part in parts(words).values()] == [2000, 500, 500]

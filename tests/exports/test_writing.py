@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import resource
 import subprocess
 import sys
@@ -72,6 +73,10 @@ def test_a_file_gives_the_models_numbers(model, clips, tmp_path, kind, streaming
     saved = json.loads((tmp_path / "report.json").read_text())[file.name]
     assert saved["parity"] == report.parity
     assert saved["size"] > 1000
+    shown = repr(report).splitlines()
+    assert shown[0] == f"ExportReport({file}: {report.size / 1e3:,.0f} kB"
+    assert shown[1].endswith(f"of the Keras model, 100.0% of {report.n} labels the same")
+    assert re.fullmatch(rf"  \d+\.\d\d ms for {'40 ms' if streaming else 'a clip'} \(median\), .* one core\)", shown[2])
     assert sorted(p.name for p in tmp_path.iterdir()) == sorted([file.name, "report.json"])  # nothing is left over
     if streaming:
         assert set(report.parity) == {"scores"} | {f"{n}_next" for n in exports.read_metadata(file, kind)["states"]}

@@ -564,6 +564,24 @@ def repeated_without_end(c, layers):
     layers += [node("GlobalAveragePooling1D", name="p"), node("Dense", units=3, name="c")]
 
 
+def _wide(c, *parts):
+    """A plain network in the middle of which is one row of 100 million numbers."""
+    many = [node("RepeatVector", n=10_000, name="r"), node("Flatten", name="f"), *parts]
+    first = node("InputLayer", batch_shape=[None, 10_000], dtype="float32", name="i")
+    c.clear()
+    c.update(node("Sequential", "keras", name="wide", layers=[first, *many, node("Dense", units=3, name="d")]))
+
+
+@config("normalises at most|describes [\\d,]+ parameters")
+def a_wide_normalization(c, layers):
+    _wide(c, node("Normalization", mean=0.0, variance=1.0, axis=-1, name="n"))
+
+
+@config("normalises at most|describes [\\d,]+ parameters")
+def a_wide_adapted_normalization(c, layers):
+    _wide(c, node("Normalization", mean=None, variance=None, axis=-1, name="n"))
+
+
 @config("networks within networks call their layers more than")
 def networks_in_networks(c, layers):
     """Eight levels, of which each calls the next ten times."""
@@ -598,6 +616,7 @@ variants(config, _limits, LARGE, {
 variants(config, _limits, "is not set in a file", {
     "low_rank": ("Dense", {"units": 16, "lora_rank": 4_000_000}),
     "quantized": ("Dense", {"units": 16, "quantization_config": {"mode": "int8"}}),
+    "stateful": ("LSTM", {"units": 4_000_000, "return_sequences": True, "stateful": True}),
     "sparse": ("InputLayer", {"batch_shape": [None, None, 16], "sparse": True}),
 })  # fmt: skip
 

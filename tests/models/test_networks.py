@@ -89,7 +89,7 @@ def test_a_process_that_knows_nothing_loads_it_with_keras_alone(tmp_path):
     y = np.random.default_rng(2).uniform(-0.5, 0.5, (1, 4000)).astype(np.float32)
     np.save(tmp_path / "y.npy", y)
     code = (
-        "import keras, numpy as np, audioseq.classifier, sys\n"
+        "import keras, numpy as np, audioseq.speech.classifier, sys\n"
         "model = keras.models.load_model('model.keras')\n"
         "np.save('out.npy', model.predict(np.load('y.npy'), verbose=0))"
     )
@@ -160,6 +160,19 @@ def test_the_parts_must_fit():
     for samples in (np.zeros(4000, np.float32), np.zeros((2, 3999), np.float32), np.zeros((0, 4000), np.float32)):
         with pytest.raises(ValueError, match=r"one clip or more of 4000 samples"):
             classifier().scores(samples)
+
+
+def test_what_a_notebook_shows_of_a_model_and_of_a_classification():
+    model = classifier(models.feed_forward)
+    shown = "SequenceClassifier(3 classes: go, stop, _unknown_\n"
+    shown += "  0.5 s at 8000 Hz, LogMel of 20 features\n"
+    # 20 by 256, 256 by 256 and 256 by 3 weights, and biases
+    assert repr(model) == shown + "  feed_forward of 71,939 parameters)"
+    many = {f"word{i}": score for i, score in enumerate((0.9, 0.05, 0.03, 0.01, 0.006, 0.004))}
+    one = aq.speech.Classification("word0", 0.9, many)
+    assert repr(one) == "Classification(word0 90.0%, word1 5.0%, word2 3.0%, word3 1.0%, 2 more)"
+    few = aq.speech.Classification("a", 0.75, {"a": 0.75, "b": 0.25})
+    assert repr(few) == "Classification(a 75.0%, b 25.0%)"
 
 
 def test_a_full_disk_leaves_the_old_model(tmp_path, monkeypatch):
@@ -502,3 +515,66 @@ def test_layers_over_rolls_take_no_more_memory_than_a_roll_may_need():
             layers.Meter(periods)
     with pytest.raises(ValueError, match=r"make masks of at most 4,194,304 numbers\. Received: 8800000"):
         layers.MADE(100_000).build([(None, 4), (None, 88), (None, 88)])
+
+
+@pytest.mark.parametrize("network", NETWORKS)
+@pytest.mark.parametrize(
+    ("options", "rule"),
+    [
+        ({"n_features": 0}, r"n_features is a whole number, 1 or above\. Received: 0"),
+        ({"n_features": 2.5}, r"n_features is a whole number, 1 or above\. Received: 2\.5"),
+        ({"n_classes": 0}, r"n_classes is a whole number, 1 or above\. Received: 0"),
+        ({"n_classes": True}, r"n_classes is a whole number, 1 or above\. Received: True"),
+        ({"units": -1}, r"units is a whole number, 1 or above\. Received: -1"),
+        ({"dropout": 1.5}, r"dropout is a share from 0 to 1\. Received: 1\.5"),
+        ({"dropout": float("nan")}, r"dropout is a share from 0 to 1\. Received: nan"),
+        ({"filters": (4, 0)}, r"filters are whole numbers, 1 or above, one for each layer\. Received: \(4, 0\)"),
+        ({"filters": ()}, r"filters are whole numbers, 1 or above, one for each layer\. Received: \(\)"),
+        ({"heads": 0}, r"heads is a whole number, 1 or above\. Received: 0"),
+    ],
+    ids=str,
+)
+def test_a_network_of_frames_outside_its_domain(network, options, rule):
+    if set(options) & {"filters", "heads"} and network not in (models.cnn_lstm, models.attention_rnn):
+        pytest.skip("has none")
+    with pytest.raises(aq.ArgumentError, match=rule):
+        network(**{"n_features": 20, "n_classes": 3, **options})
+
+
+def test_more_heads_than_a_state_has_numbers():
+    with pytest.raises(aq.ArgumentError, match=r"heads share the 4 numbers of a state\. Received: 5"):
+        models.attention_rnn(20, 3, units=2, heads=5)
+
+
+@pytest.mark.parametrize("build", BUILDERS)
+@pytest.mark.parametrize(
+    ("options", "rule"),
+    [
+        ({"size": 0}, r"size is a whole number, 1 or above\. Received: 0"),
+        ({"units": 256}, r"units are whole numbers, 1 or above, one for each layer\. Received: 256"),
+        ({"units": ()}, r"units are whole numbers, 1 or above, one for each layer\. Received: \(\)"),
+        ({"units": (8, 0)}, r"units are whole numbers, 1 or above, one for each layer\. Received: \(8, 0\)"),
+        ({"embedding": 0}, r"embedding is a whole number, 1 or above\. Received: 0"),
+        ({"dropout": -0.1}, r"dropout is a share from 0 to 1\. Received: -0\.1"),
+    ],
+    ids=str,
+)
+def test_a_network_of_tokens_outside_its_domain(build, options, rule):
+    with pytest.raises(aq.ArgumentError, match=rule):
+        build(**{"size": TOKENS, **options})
+
+
+@pytest.mark.parametrize(
+    ("options", "rule"),
+    [
+        ({"keys": 0}, r"keys is a whole number, 1 or above\. Received: 0"),
+        ({"units": 3}, r"units is a whole number, 4 or above\. Received: 3"),
+        ({"units": 8.0}, r"units is a whole number, 1 or above\. Received: 8\.0"),
+        ({"hidden": 0}, r"hidden is a whole number, 1 or above\. Received: 0"),
+        ({"dropout": 2}, r"dropout is a share from 0 to 1\. Received: 2"),
+    ],
+    ids=str,
+)
+def test_a_network_of_rolls_outside_its_domain(options, rule):
+    with pytest.raises(aq.ArgumentError, match=rule):
+        models.polyphony_lstm(**options)

@@ -7,6 +7,8 @@ from __future__ import annotations
 import dataclasses
 import itertools
 import pickle
+import re
+from pathlib import Path
 from types import SimpleNamespace
 
 import keras
@@ -26,7 +28,7 @@ SR = 80  # four samples to a score: its four probabilities
 
 
 class Written(Streaming):
-    """A stream whose scores stand in its samples, the first four of every hop; each is told one hop late."""
+    """A stream whose scores stand in its samples, the first four of every hop; each is detected one hop late."""
 
     def __init__(self, sr=SR, names=NAMES):
         self.model = SimpleNamespace(class_names=names, sr=sr)
@@ -106,11 +108,11 @@ def averages(y, smoothing):
 
 def test_a_word_is_one_event_though_its_score_stays_high_for_a_second():
     (event,) = events_of(detector(), written(60, [(GO, 10, 30, 0.9)]))
-    # rises with row 10, 0.50 s; 3 rows later, over 0.12 s, it has not risen further; told two hops after that
+    # rises with row 10, 0.50 s; 3 rows later, over 0.12 s, it has not risen further; detected two hops after that
     assert event.label == "go"
     assert (event.start, event.end) == pytest.approx((0.25, 0.75))
     assert event.score == pytest.approx(0.9)
-    assert event.told == pytest.approx(0.65 + 0.1)
+    assert event.detected == pytest.approx(0.65 + 0.1)
 
 
 def test_averages_pass_later_and_the_event_lies_where_the_scores_rose():
@@ -118,7 +120,7 @@ def test_averages_pass_later_and_the_event_lies_where_the_scores_rose():
     (event,) = events_of(detector(smoothing=0.15), written(60, [(GO, 10, 30, 0.9)]))
     assert (event.start, event.end) == pytest.approx((0.25, 0.75))
     assert event.score == pytest.approx(0.9)
-    assert event.told == pytest.approx(0.60 + 0.15 + 0.1)  # highest with row 12
+    assert event.detected == pytest.approx(0.60 + 0.15 + 0.1)  # highest with row 12
 
 
 def test_a_short_peak_within_the_average_is_no_word():
@@ -131,7 +133,7 @@ def test_the_highest_average_is_the_score():
     (event,) = events_of(detector(), y)
     assert event.score == pytest.approx(0.95)
     assert (event.start, event.end) == pytest.approx((0.25, 0.75))  # where it passed, not where it peaked
-    assert event.told == pytest.approx(0.60 + 0.15 + 0.1)
+    assert event.detected == pytest.approx(0.60 + 0.15 + 0.1)
 
 
 def test_the_same_word_twice_is_two_events():
@@ -150,7 +152,7 @@ def test_a_dip_above_the_threshold_does_not_tell_it_again():
 
 def test_a_word_that_fell_at_once_is_told_at_once():
     (event,) = events_of(detector(), written(60, [(GO, 10, 11, 0.9)]))
-    assert event.told == pytest.approx(0.55 + 0.1)
+    assert event.detected == pytest.approx(0.55 + 0.1)
 
 
 @pytest.mark.parametrize("second", [GO, STOP])
@@ -173,15 +175,15 @@ def test_refractory_counts_from_where_a_word_passed_its_threshold():
 def test_each_word_has_its_threshold():
     y = written(120, [(GO, 10, 15, 0.6), (STOP, 40, 45, 0.51), (GO, 70, 75, 0.75), (STOP, 100, 105, 0.49)])
 
-    def heard(threshold):
+    def found(threshold):
         return [(event.label, event.score) for event in events_of(detector(threshold=threshold), y)]
 
     go, stop, louder = ("go", pytest.approx(0.6)), ("stop", pytest.approx(0.51)), ("go", pytest.approx(0.75))
-    assert heard(0.5) == heard({}) == [go, stop, louder]
-    assert heard(0.7) == [louder]
-    assert heard({"go": 0.7}) == [stop, louder]  # the others have 0.5
-    assert heard({"go": 0.55, "stop": 0.65}) == [go, louder]
-    assert heard({"go": 1, "stop": 1}) == []
+    assert found(0.5) == found({}) == [go, stop, louder]
+    assert found(0.7) == [louder]
+    assert found({"go": 0.7}) == [stop, louder]  # the others have 0.5
+    assert found({"go": 0.55, "stop": 0.65}) == [go, louder]
+    assert found({"go": 1, "stop": 1}) == []
 
 
 def test_a_threshold_is_the_least_average():
@@ -213,18 +215,18 @@ def test_a_word_that_never_fell_is_not_told_again_after_another():
 
 @pytest.mark.parametrize("smoothing", [0.0, 0.6])
 def test_blocks_of_any_length_give_the_same_events(smoothing):
-    told = 0
+    detected = 0
     for seed in range(5):
         y = bumpy(seed)
         found = detector(smoothing, threshold={"go": 0.4, "stop": 0.55})
         whole = [dataclasses.astuple(event) for event in events_of(found, y)]
-        told += len(whole)
+        detected += len(whole)
         cuts = np.sort(np.random.default_rng(seed).integers(0, len(y), 60)).repeat(2)  # some blocks are empty
         blocks = [np.split(y, cuts), np.split(y, range(1, len(y))), np.split(y, range(333, len(y), 333))]
         for parts in blocks:
             events = [event for part in parts for event in found.push(part)] + found.finish()
             assert [dataclasses.astuple(event) for event in events] == whole
-    assert told >= 10
+    assert detected >= 10
 
 
 @pytest.mark.parametrize("smoothing", [0.0, 0.3])
@@ -244,9 +246,9 @@ def test_facts_of_every_event(smoothing):
             assert row == pytest.approx(round(row), abs=1e-6)
             row = round(row)
             assert average[row, column] >= least - 1e-6
-            last = round((event.told - 0.1) / HOP)  # with which it was told
-            assert last > row or event.told == pytest.approx(len(y) / SR)
-            last = len(average) - 1 if event.told > len(y) / SR - 1e-9 else last
+            last = round((event.detected - 0.1) / HOP)  # with which it was detected
+            assert last > row or event.detected == pytest.approx(len(y) / SR)
+            last = len(average) - 1 if event.detected > len(y) / SR - 1e-9 else last
             assert event.score == pytest.approx(average[row : last + 1, column].max(), abs=1e-6)
             assert event.start == pytest.approx(max(0, event.end - 0.5))
             passed.append(row * HOP)
@@ -262,19 +264,19 @@ def test_an_event_comes_with_the_block_that_ends_when_it_is_told():
         pushed += [(event, n * HOP) for event in found.push(block)]
     assert len(pushed) >= 4
     for event, now in pushed:
-        assert event.told == pytest.approx(now)
-        assert event.start < event.end < event.told
+        assert event.detected == pytest.approx(now)
+        assert event.start < event.end < event.detected
 
 
 def test_finish_tells_what_the_end_makes_known_and_the_detector_is_as_new():
     y = written(60, [(GO, 58, 60, 0.9)])
     found = detector()
     for _ in range(2):  # the second time as the first
-        assert found.push(y) == []  # the last row is told with the end
+        assert found.push(y) == []  # the last row is detected with the end
         (event,) = found.finish()
         assert (event.label, event.start, event.end) == ("go", pytest.approx(2.65), pytest.approx(3.15))
         assert found.finish() == []  # nothing was pushed since
-    # what was told before does not hold back the next stream: same word, within the refractory time
+    # what was detected before does not hold back the next stream: same word, within the refractory time
     for _ in range(2):
         assert len(events_of(found, written(20, [(GO, 1, 20, 0.9)]))) == 1
 
@@ -292,7 +294,7 @@ def test_nothing_is_told_later_than_the_end_of_the_stream():
     for rows in range(41, 48):
         events = events_of(detector(), written(rows, [(GO, 40, rows, 0.9)]))
         assert len(events) == 1
-        assert events[0].told <= rows * HOP + 1e-9, rows
+        assert events[0].detected <= rows * HOP + 1e-9, rows
 
 
 def test_an_event_ends_after_it_starts():
@@ -335,19 +337,19 @@ def tone_model():
 
 def test_tones_are_found_in_samples():
     y = np.zeros(5 * 8000, np.float32)
-    said = [("low", 1.0), ("high", 2.2), ("low", 3.5)]
-    for label, begin in said:
+    spoken = [("low", 1.0), ("high", 2.2), ("low", 3.5)]
+    for label, begin in spoken:
         t = np.arange(4000) / 8000
         at = round(begin * 8000)
         y[at : at + 4000] = 0.9 * np.hanning(4000) ** 0.25 * np.sin(2 * np.pi * {"low": 500, "high": 2000}[label] * t)
     model = tone_model()
     found = Detector(model, smoothing=0.2)
     events = [event for block in np.split(y, range(777, len(y), 777)) for event in found.push(block)] + found.finish()
-    assert [event.label for event in events] == [label for label, _ in said]
-    for event, (_, begin) in zip(events, said, strict=True):
+    assert [event.label for event in events] == [label for label, _ in spoken]
+    for event, (_, begin) in zip(events, spoken, strict=True):
         assert event.end - event.start == pytest.approx(0.5)
         assert abs(event.start - begin) < 0.35  # seconds
-        assert event.end <= event.told <= begin + 1.0
+        assert event.end <= event.detected <= begin + 1.0
     again = Detector(model.streaming(), smoothing=0.2)
     whole = again.push(y) + again.finish()
     for one, other in zip(events, whole, strict=True):
@@ -355,7 +357,7 @@ def test_tones_are_found_in_samples():
             dataclasses.astuple(dataclasses.replace(one, label="")), abs=1e-5
         )
     # and tuned on these streams it finds them all
-    words = [Event(begin, begin + 0.5, label, 1.0) for label, begin in said]
+    words = [Event(begin, begin + 0.5, label, 1.0) for label, begin in spoken]
     thresholds = tune_thresholds(model, [(y, words)], smoothing=0.2)
     assert set(thresholds) == {"low", "high"}
     matched = match_events(words, events_of(Detector(model, threshold=thresholds, smoothing=0.2), y))
@@ -383,6 +385,20 @@ def test_tones_are_found_in_samples():
 def test_an_argument_out_of_its_range_is_refused(arguments, message):
     with pytest.raises(ValueError, match=message):
         Detector(Written(), **arguments)
+
+
+@pytest.mark.parametrize("path", ["model.keras", Path("model.keras"), None])
+@pytest.mark.parametrize("wants", [Detector, Streaming, lambda path: tune_thresholds(path, [])])
+def test_a_path_instead_of_a_model(wants, path):
+    rule = r"model is a SequenceClassifier; aq\.load_model\(path\) reads one from its file\. Received: .*"
+    with pytest.raises(aq.ArgumentError, match=rule + re.escape(repr(path))):
+        wants(path)
+
+
+def test_what_a_notebook_shows_of_a_detector():
+    assert repr(detector(0.3)) == "Detector(go, stop above 0.5; refractory 0.5 s, smoothing 0.3 s)"
+    own = detector(threshold={"stop": 0.75}, refractory=1)
+    assert repr(own) == "Detector(go 0.5, stop 0.75; refractory 1 s, smoothing 0 s)"
 
 
 def test_a_model_without_words_is_refused():

@@ -10,6 +10,7 @@ import pytest
 import scipy.stats
 
 import audioseq as aq
+from audioseq.files import Skipped
 from audioseq.speech.evaluation import evaluate_predictions, wilson_interval
 
 
@@ -26,12 +27,12 @@ def test_interval_refuses_nonsense():
 
 
 def test_figures_of_a_table_counted_by_hand():
-    #            heard: a  b  c
-    said_heard = [(0, 0)] * 3 + [(0, 1)] + [(1, 1)] * 2 + [(1, 0)] * 2  # nobody says or hears c
-    labels = np.array([said for said, _ in said_heard])
+    # pairs of truth and prediction
+    pairs = [(0, 0)] * 3 + [(0, 1)] + [(1, 1)] * 2 + [(1, 0)] * 2  # no clip is c, or is taken for it
+    labels = np.array([truth for truth, _ in pairs])
     scores = np.zeros((len(labels), 3))
-    for i, (_, heard) in enumerate(said_heard):
-        scores[i, heard] = 0.5 + 0.01 * i
+    for i, (_, predicted) in enumerate(pairs):
+        scores[i, predicted] = 0.5 + 0.01 * i
     found = evaluate_predictions(labels, scores, ("a", "b", "c"), [f"clip{i}" for i in range(8)])
     assert found.confusion == [[3, 1, 0], [2, 2, 0], [0, 0, 0]]
     assert (found.accuracy, found.n) == (5 / 8, 8)
@@ -39,17 +40,26 @@ def test_figures_of_a_table_counted_by_hand():
     assert found.per_class["b"] == {"recall": 2 / 4, "precision": 2 / 3, "n": 4}
     assert found.per_class["c"] == {"recall": None, "precision": None, "n": 0}
     # the surest mistake first
-    assert [wrong.name for wrong in found.misheard] == ["clip7", "clip6", "clip3"]
-    assert (found.misheard[0].truth, found.misheard[0].heard) == ("b", "a")
+    assert [wrong.name for wrong in found.misclassified] == ["clip7", "clip6", "clip3"]
+    assert (found.misclassified[0].truth, found.misclassified[0].predicted) == ("b", "a")
     json.dumps(found.to_dict())
+    low, high = (f"{share:.1%}" for share in found.interval)
+    lines = [
+        f"Evaluation(62.5% of 8 clips, 95 % interval {low} to {high}",
+        "  lowest recall: b 50.0% of 4, a 75.0% of 4)",
+    ]
+    assert repr(found).splitlines() == lines
+    bad = [Skipped("a.wav", "is empty")]
+    again = evaluate_predictions(labels, scores, ("a", "b", "c"), [f"clip{i}" for i in range(8)], bad)
+    assert repr(again).endswith("a 75.0% of 4\n  1 files skipped)")
 
 
-def test_a_folder_is_scored_as_classify_hears_each_file(words, trained, tmp_path):
+def test_a_folder_is_scored_as_classify_does_each_file(words, trained, tmp_path):
     model = aq.load_model(trained / "model.keras")
     folder = tmp_path / "data"
     shutil.copytree(words, folder)
     shutil.copytree(words / "odd", folder / "_unknown_")
-    shutil.copytree(words / "odd", folder / "neverheard")
+    shutil.copytree(words / "odd", folder / "unheard_of")
     (folder / "low" / "broken.wav").write_bytes(b"RIFF....")
     found = aq.evaluate_folder(model, folder)
     assert [bad.path for bad in found.skipped] == [str(folder / "low" / "broken.wav")]
@@ -80,3 +90,10 @@ def test_a_folder_of_broken_files_is_an_error(trained, tmp_path):
     (tmp_path / "high" / "a.wav").write_text("no sound")
     with pytest.raises(aq.DatasetError, match="none of its 1 recordings"):
         aq.evaluate_folder(aq.load_model(trained / "model.keras"), tmp_path)
+
+
+def test_a_path_instead_of_a_model(words):
+    with pytest.raises(
+        aq.ArgumentError, match=r"aq\.load_model\(path\) reads one from its file\. Received: 'm\.keras'"
+    ):
+        aq.evaluate_folder("m.keras", words)

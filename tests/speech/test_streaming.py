@@ -328,8 +328,8 @@ def test_nothing_drifts(stream):
 def test_what_was_heard_is_forgotten(stream):
     # the LSTM hears 13 states; before them the convolutions see 4 + 2 (2 + 2 + 2) + 4 (2) = 24 frames: 6 states
     y = np.concatenate([SOUNDS["noise"][: 8 * GROUP * HOP], np.zeros(30 * GROUP * HOP, np.float32)])
-    heard, silent = streamed(stream, [y]), streamed(stream, [np.zeros_like(y)])
-    moved = np.abs(heard - silent).max(axis=1)
+    noisy, silent = streamed(stream, [y]), streamed(stream, [np.zeros_like(y)])
+    moved = np.abs(noisy - silent).max(axis=1)
     assert np.flatnonzero(moved > 1e-6)[-1] <= 1 + 8 + 12 + 6 + 1
     assert moved[-1] <= 1e-6 < moved[10]
 
@@ -507,8 +507,8 @@ def test_a_network_of_ones_own_streams_or_says_why_not(before):
         assert stream.causal, stream.why
     for of_our_code in ("array dimensions", "argument must be"):  # a reason is of the network
         assert of_our_code not in stream.why
-    if before == "Keras' causal convolution":  # which may be beyond it, but hears nothing that comes later
-        assert stream.causal or "hears more than what came before" not in stream.why
+    if before == "Keras' causal convolution":  # which may be beyond it, but sees nothing that comes later
+        assert stream.causal or "a layer carries its past by itself" in stream.why
     check_own(model, stream, stream.steps.stride if stream.causal else GROUP)
 
 
@@ -573,3 +573,10 @@ def test_blocks_of_float64_are_float32(stream):
 def test_a_model_hands_out_its_streaming(model):
     assert isinstance(model.streaming(), Streaming)
     assert isinstance(aq.Streaming(model), Streaming)
+
+
+def test_what_a_notebook_shows_of_a_stream(stream):
+    # four frames of 10 ms to a score, whose state sees the first: 3 frames and half of one of 32 ms
+    assert repr(stream) == "Streaming(a score every 40 ms, 46 ms late, causal)"
+    whole = repr(stream_of(models.gru))
+    assert whole.endswith("ms late, a window at a time: gru recurs from its first layer on)")

@@ -19,25 +19,26 @@ from audioseq.speech.thresholds import match_events
 
 
 def test_an_event_meets_a_word_of_its_label_about_its_middle():
-    said = [Event(1.0, 1.5, "go", 1.0), Event(3.0, 3.5, "stop", 1.0)]
+    spoken = [Event(1.0, 1.5, "go", 1.0), Event(3.0, 3.5, "stop", 1.0)]
 
     def at(middle, label="go"):
         return Event(middle - 0.25, middle + 0.25, label, 0.9)
 
     for middle, hit in ((0.4375, False), (0.5625, True), (1.25, True), (1.9375, True), (2.0625, False)):
-        matched = match_events(said, [at(middle)])
+        matched = match_events(spoken, [at(middle)])
         assert (len(matched.hits), len(matched.missed), len(matched.false_alarms)) == (hit, 2 - hit, not hit), middle
-    assert match_events(said, [at(3.25)]).hits == []  # another label
-    assert match_events(said, [at(0.75)], tolerance=0.25).hits == [(said[0], at(0.75))]
-    assert match_events([], []).hits == match_events(said, []).hits == []
-    assert match_events(said, []).missed == said
+    assert match_events(spoken, [at(3.25)]).hits == []  # another label
+    assert match_events(spoken, [at(0.75)], tolerance=0.25).hits == [(spoken[0], at(0.75))]
+    assert match_events([], []).hits == match_events(spoken, []).hits == []
+    assert match_events(spoken, []).missed == spoken
+    assert repr(match_events(spoken, [at(1.25), at(9.0), at(1.3)])) == "Match(1 hits, 1 missed, 2 false alarms)"
 
 
 def test_a_word_that_is_told_twice_is_one_hit_and_one_false_alarm():
-    said = [Event(1.0, 1.5, "go", 1.0)]
+    spoken = [Event(1.0, 1.5, "go", 1.0)]
     events = [Event(0.9, 1.4, "go", 0.9), Event(1.1, 1.6, "go", 0.9)]
-    matched = match_events(said, events)
-    assert matched.hits == [(said[0], events[0])]
+    matched = match_events(spoken, events)
+    assert matched.hits == [(spoken[0], events[0])]
     assert matched.false_alarms == [events[1]]
 
 
@@ -95,8 +96,8 @@ def test_pairs_are_as_many_as_can_be_and_nobody_is_in_two(longest):
 def outcome(thresholds, streams, **kwargs):
     """Hits and false alarms of a detector with these thresholds."""
     hits = false = 0
-    for y, said in streams:
-        matched = match_events(said, events_of(detector(threshold=thresholds, **kwargs), y))
+    for y, spoken in streams:
+        matched = match_events(spoken, events_of(detector(threshold=thresholds, **kwargs), y))
         hits, false = hits + len(matched.hits), false + len(matched.false_alarms)
     return hits, false
 
@@ -113,23 +114,23 @@ def tune(streams, allowed=0, **kwargs):
     return tune_thresholds(Written(), streams, false_alarms_per_hour=rate, **options)
 
 
-def bumps_apart(said, false):
-    """A stream of one bump every 2 s. `said` and `false`: scores of bumps by word, that were said or were not."""
-    bumps = [(w, score, True) for w, scores in said.items() for score in scores]
+def bumps_apart(spoken, false):
+    """A stream of one bump every 2 s. `spoken` and `false`: scores of bumps by word, that were spoken or were not."""
+    bumps = [(w, score, True) for w, scores in spoken.items() for score in scores]
     bumps += [(w, score, False) for w, scores in false.items() for score in scores]
     order = np.random.default_rng(0).permutation(len(bumps))
     stretches, words = [], []
     for place, i in enumerate(order):
-        word, score, was_said = bumps[i]
+        word, score, was_spoken = bumps[i]
         begin = 40 * place + 20
         stretches.append((word, begin, begin + 6, score))
-        if was_said:
+        if was_spoken:
             words.append(Event(begin * HOP - 0.2, begin * HOP + 0.3, NAMES[word], 1.0))
     return written(40 * len(bumps) + 20, stretches), words
 
 
 EASY = bumps_apart(
-    said={GO: [0.9, 0.8, 0.7, 0.6, 0.5, 0.4], STOP: [0.95, 0.85, 0.45, 0.35]},
+    spoken={GO: [0.9, 0.8, 0.7, 0.6, 0.5, 0.4], STOP: [0.95, 0.85, 0.45, 0.35]},
     false={GO: [0.65, 0.45, 0.42], STOP: [0.9, 0.5, 0.4]},
 )
 
@@ -155,20 +156,20 @@ def test_no_combination_of_thresholds_finds_more_words(allowed, every_outcome):
 
 def test_what_counts_is_the_sum_of_hits_not_the_best_rate():
     # two false alarms of "go" bring three words; one of "stop" brings two, and the next none
-    stream = bumps_apart(said={GO: [0.5, 0.5, 0.5], STOP: [0.5, 0.5]}, false={GO: [0.7, 0.6], STOP: [0.7, 0.4]})
+    stream = bumps_apart(spoken={GO: [0.5, 0.5, 0.5], STOP: [0.5, 0.5]}, false={GO: [0.7, 0.6], STOP: [0.7, 0.4]})
     assert outcome({"go": 0.45, "stop": 0.75}, [stream]) == (3, 2)
     assert outcome(tune([stream], 2), [stream]) == (3, 2)
 
 
 def test_without_false_alarms_thresholds_are_the_lowest():
-    streams = [bumps_apart(said={GO: [0.9, 0.4], STOP: [0.6]}, false={})]
+    streams = [bumps_apart(spoken={GO: [0.9, 0.4], STOP: [0.6]}, false={})]
     assert tune(streams) == {"go": 0.3, "stop": 0.3}
     assert tune(streams, lowest=0.45) == {"go": 0.45, "stop": 0.45}
     assert outcome(tune(streams), streams) == (3, 0)
 
 
 def test_a_word_without_a_false_alarm_has_the_lowest_threshold_though_it_was_never_said():
-    streams = [bumps_apart(said={GO: [0.9, 0.4]}, false={GO: [0.6]})]
+    streams = [bumps_apart(spoken={GO: [0.9, 0.4]}, false={GO: [0.6]})]
     thresholds = tune(streams)
     assert 0.6 < thresholds["go"] <= 0.9
     assert thresholds["stop"] == 0.3
@@ -176,13 +177,13 @@ def test_a_word_without_a_false_alarm_has_the_lowest_threshold_though_it_was_nev
 
 
 def random_streams(seed):
-    """Two streams in which about half of what a plain detector tells was said."""
+    """Two streams in which about half of what a plain detector tells was spoken."""
     rng = np.random.default_rng(seed)
     streams = []
     for part in range(2):
         y = bumpy(1000 * seed + part, rows=500, bumps=20)
-        told = events_of(detector(threshold=0.5), y)
-        streams.append((y, [Event(e.end - 0.5, e.end, e.label, 1.0) for e in told if rng.uniform() < 0.6]))
+        detected = events_of(detector(threshold=0.5), y)
+        streams.append((y, [Event(e.end - 0.5, e.end, e.label, 1.0) for e in detected if rng.uniform() < 0.6]))
     return streams
 
 
@@ -208,7 +209,7 @@ class TestFalseAlarmsThatHide:
     """Streams in which a detector with low thresholds does not tell what one with higher thresholds tells."""
 
     def test_behind_a_plateau(self):
-        # at 0.3 it is told with 0.4, before it rises to 0.9 without having fallen
+        # at 0.3 it is detected with 0.4, before it rises to 0.9 without having fallen
         y = written(200, [(GO, 20, 40, 0.4), (GO, 40, 50, 0.9)])
         assert outcome(tune([(y, [])]), [(y, [])]) == (0, 0)
 
@@ -262,13 +263,13 @@ def test_false_alarms_stay_within_the_allowance_whatever_the_blocks():
 
 
 def test_streams_may_be_files(tmp_path):
-    y, said = EASY
+    y, spoken = EASY
     slow = np.zeros((len(y) // 4, 400), np.float32)  # the same scores at 8 kHz
     slow[:, :4] = y.reshape(-1, 4)
     soundfile.write(tmp_path / "stream.wav", slow.ravel(), 8000, subtype="FLOAT")
     stream = Written(sr=8000)
     for sound in (tmp_path / "stream.wav", str(tmp_path / "stream.wav"), slow.ravel()):
-        thresholds = tune_thresholds(stream, iter([(sound, said)]), false_alarms_per_hour=0, smoothing=0.0)
+        thresholds = tune_thresholds(stream, iter([(sound, spoken)]), false_alarms_per_hour=0, smoothing=0.0)
         assert thresholds == tune([EASY], lowest=0.5)
 
 
