@@ -115,11 +115,11 @@ def save_notes(path):
     save_midi(path, as_pretty_midi(Score(notes)))
 
 
-def save_model(path):
+def classifier():
     import keras
 
     network = keras.Sequential([keras.Input((None, 40)), keras.layers.LSTM(64), keras.layers.Dense(2)])
-    aq.SequenceClassifier(aq.LogMel(), network, ["a", "b"]).save(path)
+    return aq.SequenceClassifier(aq.LogMel(), network, ["a", "b"])
 
 
 WRITERS = {
@@ -128,7 +128,7 @@ WRITERS = {
     "a.json": lambda path: write_json(path, NOISE.tolist()),
     "a.npz": save_array,
     "a.png": save_picture,
-    "a.keras": save_model,
+    "a.keras": lambda path: classifier().save(path),
 }
 
 
@@ -216,7 +216,7 @@ READERS = {
     "midi_folder": lambda folder: midi_folder(folder, aq.EventTokenizer()),
     "survey": survey,
     "audit_folder": lambda folder: audit_folder(folder, aq.HashSplit()),
-    "evaluate_folder": lambda folder: aq.evaluate_folder(None, folder),
+    "evaluate_folder": lambda folder: aq.evaluate_folder(classifier(), folder),
 }
 
 

@@ -742,7 +742,7 @@ def a_deep_chain(c, layers):
         c["config"]["feature"] = {"feature": "Chain", "stages": [c["config"]["feature"]]}
 
 
-@config("win_length is at most 255")
+@config("width is at most 255")
 def a_long_fit(c, layers):
     stages = [c["config"]["feature"], {"feature": "Delta", "win_length": 10**6 + 1}]
     c["config"]["feature"] = {"feature": "Chain", "stages": stages}
