@@ -81,7 +81,7 @@ class Evaluation:
         low, high = self.interval
         there = [(row["recall"], name, row["n"]) for name, row in self.per_class.items() if row["recall"] is not None]
         worst = ", ".join(f"{name} {recall:.1%} of {n}" for recall, name, n in sorted(there)[:3])
-        skipped = f"\n  {len(self.skipped)} files skipped" if self.skipped else ""
+        skipped = f"\n  skipped files: {len(self.skipped)}" if self.skipped else ""
         return (
             f"Evaluation({self.accuracy:.1%} of {self.n:,} clips, 95 % interval {low:.1%} to {high:.1%}\n"
             f"  lowest recall: {worst}{skipped})"

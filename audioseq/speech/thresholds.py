@@ -37,7 +37,7 @@ class Match:
     false_alarms: list[Event]
 
     def __repr__(self) -> str:
-        return f"Match({len(self.hits)} hits, {len(self.missed)} missed, {len(self.false_alarms)} false alarms)"
+        return f"Match(hits {len(self.hits)}, missed {len(self.missed)}, false alarms {len(self.false_alarms)})"
 
 
 def match_events(spoken: Iterable[Event], events: Iterable[Event], *, tolerance: float = 0.5) -> Match:

@@ -31,7 +31,7 @@ def test_an_event_meets_a_word_of_its_label_about_its_middle():
     assert match_events(spoken, [at(0.75)], tolerance=0.25).hits == [(spoken[0], at(0.75))]
     assert match_events([], []).hits == match_events(spoken, []).hits == []
     assert match_events(spoken, []).missed == spoken
-    assert repr(match_events(spoken, [at(1.25), at(9.0), at(1.3)])) == "Match(1 hits, 1 missed, 2 false alarms)"
+    assert repr(match_events(spoken, [at(1.25), at(9.0), at(1.3)])) == "Match(hits 1, missed 1, false alarms 2)"
 
 
 def test_a_word_that_is_told_twice_is_one_hit_and_one_false_alarm():
