@@ -29,6 +29,7 @@ from conftest import (
 
 import audioseq as aq
 from audioseq import cli, models, training
+from audioseq.cli import main as command_line
 from audioseq.data import tunes
 from audioseq.music import likelihood
 
@@ -77,7 +78,7 @@ def test_a_run_leaves_everything_a_person_needs(tuned, songs):
         (".mid", ".wav", ".png"), (MIDI, WAV, PNG), strict=True)}  # fmt: skip
     left = {path.name for path in tuned.iterdir() if not path.name.startswith("tensorboard")}
     files = {"model.keras", "run.json", "history.csv", "learning_curve.png", "skipped.jsonl", "MODEL_CARD.md"}
-    assert left == {*files, "checkpoint.npz", *pieces}
+    assert left == {*files, "checkpoint.npz", "run.lock", *pieces}  # locked as long as this process lives
     for name, magic in {**pieces, "learning_curve.png": PNG}.items():
         assert (tuned / name).read_bytes().startswith(magic)
     about = json.loads((tuned / "run.json").read_text())
@@ -145,7 +146,7 @@ def test_ctrl_c_keeps_what_was_learnt(run, songs, tmp_path, monkeypatch, unheard
 
     arguments = ["train", "--data", songs, "--out", out, *SHORT, "--epochs", "2"]
     with monkeypatch.context() as patch:
-        patch.setattr(training, "_tensorboard", lambda out: [Impatient()])
+        patch.setattr(training.fitting, "_tensorboard", lambda out: [Impatient()])
         code, said, _ = run(*arguments)
     assert code == 130
     assert "interrupted after epoch 1" in said
@@ -363,7 +364,7 @@ def test_pieces_are_not_written_over_unless_asked(run, scores, tmp_path):
         (["--temperature", "inf"], "Received: inf"),
         (["--key", "H major"], "a key is a tonic and one of ['dorian'"),
         (["--key", "C"], "Received: 'C'"),
-        (["--range", "90-20"], "a range is two MIDI pitches, 0 <= low <= high <= 127. Received: (90, 20)"),
+        (["--range", "90-20"], "pitch_range is two MIDI pitches, 0 <= low <= high <= 127. Received: (90, 20)"),
         (["--range", "100-120"], "some pitch of the model's 36 to 96 lies in the range. Received: (100, 120)"),
         (["--range", "61-61", "--key", "C major"], "lies in the range and in C major. Received: (61, 61)"),
         (["--seconds", 0], "seconds is a number above 0. Received: 0.0"),
@@ -380,10 +381,10 @@ def test_pieces_are_not_written_over_unless_asked(run, scores, tmp_path):
         (["--prompt", "tone.wav"], "tone.wav: is WAV audio, not MIDI (did you mean tone.mid?)"),
         (["--prompt", "alone.wav"], "is WAV audio, not MIDI (did you mean audioseq.load, which reads recordings?)"),
         (["--prompt", "broken.mid"], "broken.mid: is no MIDI file"),
-        (["--prompt", "prompt.mid", "--bars", 1], "the prompt is shorter than the piece that is asked for (bars: 1)"),
-        (["--prompt", "prompt.mid", "--seconds", 2], "shorter than the piece that is asked for (2 s)"),
+        (["--prompt", "prompt.mid", "--bars", 1], "the prompt is shorter than the piece that is requested (bars: 1)"),
+        (["--prompt", "prompt.mid", "--seconds", 2], "shorter than the piece that is requested (2 s)"),
         (["--prompt", "high.mid"], "the range that the model knows, 36 to 96. Received: '1 notes outside, such as 99'"),
-        (["--prompt", "prompt.mid", "--range", "80-96"], "keeps to the range that is asked for, 80 to 96"),
+        (["--prompt", "prompt.mid", "--range", "80-96"], "keeps to the range that is requested, 80 to 96"),
         (["--prompt", "kit.mid"], "the prompt cannot be used: no note can be encoded: the piece has only drums"),
     ],
 )  # fmt: skip
@@ -487,7 +488,7 @@ def test_evaluate_goes_without_the_copy_check_where_the_training_pieces_are_gone
 # ---- models of other kinds
 
 
-def test_a_model_of_the_other_recipe_says_where_it_goes(run, recipe, tuned, songs, tmp_path, capsys):
+def test_a_model_of_the_other_recipe_says_where_it_goes(run, tuned, songs, tmp_path, capsys):
     page = load_recipe("memory")
     feature = aq.LogMel(sr=SR, n_fft=256, hop_length=160, n_mels=10)
     words, sound, music = tmp_path / "words.keras", tmp_path / "yes.wav", tuned / "model.keras"
@@ -500,17 +501,12 @@ def test_a_model_of_the_other_recipe_says_where_it_goes(run, recipe, tuned, song
     is_music = (
         f"error: {music}: is a SequenceGenerator, not a SequenceClassifier: it goes with recipes/music_generation"
     )
-    for command in (
-        ["classify", sound],
-        ["evaluate", "--data", tmp_path],
-        ["listen", "--file", sound],
-        ["export", "--format", "litert", "--out", tmp_path / "phone"],
-    ):
-        arguments = [*command[:1], "--model", music, *command[1:]]
-        assert cli.run(recipe.parser(), [str(a) for a in arguments]) == 1
+    for command in (["classify", sound], ["listen", "--file", sound]):
+        assert command_line.main([str(a) for a in (*command, "--model", music)]) == 1
         assert capsys.readouterr().err == f"{is_music}.py\n"
+    # what memory is followed of is either, and a recording is no piece
     assert page.main([str(sound), "--model", str(music), "--out", str(tmp_path / "out")]) == 1
-    assert capsys.readouterr().err == f"{is_music}.py\n"
+    assert "yes.wav: is WAV audio, not MIDI" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("content", [None, b"hello", "zip"])
