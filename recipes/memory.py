@@ -1,11 +1,11 @@
-"""What recurrent networks remember: three of them on one page, or your own model on your own file.
+"""What recurrent networks remember: three of them on one page.
 
     python recipes/memory.py                                                 who remembers, who forgets, and why
-    python recipes/memory.py --model RUN/model.keras FILE --out DIR          a heat map of FILE, a recording or a piece
 
-Without --model it trains SimpleRNN, LSTM and GRU of equal size on sequences of growing length and on the bundled
-words, and draws `memory.png` with every curve of it in `memory.csv`. Read `page` from top to bottom: tasks, words,
-gradients, picture. It took seven minutes on two busy cores.
+It trains SimpleRNN, LSTM and GRU of equal size on sequences of growing length and on the bundled words, and draws
+`memory.png` with every curve of it in `memory.csv`. Read `page` from top to bottom: tasks, words, gradients, picture.
+It took seven minutes on two busy cores. `audioseq memory FILE --model MODEL --out DIR` draws what a model of yours
+remembers of a recording or a MIDI file.
 """
 
 from __future__ import annotations
@@ -14,7 +14,6 @@ import argparse
 import csv
 import dataclasses
 import io
-import shlex
 import sys
 import time
 from collections.abc import Callable
@@ -23,13 +22,13 @@ from pathlib import Path
 from typing import Any
 
 from audioseq import cli
+from audioseq.files import shipped
 from audioseq.memory.tasks import Task, adding_problem, copy_task
 
-ASSETS = Path(__file__).parents[1] / "assets" / "commands"
+ASSETS = shipped("assets", "commands")
 OUT = "runs/memory"
 KINDS = ("SimpleRNN", "LSTM", "GRU")
 PNG, CSV = "memory.png", "memory.csv"
-TOKENS = 32  # of a piece, shown from its beginning
 
 
 # ------------------------------------------------------------------------------------------------- config
@@ -237,8 +236,8 @@ def page(config: Config, out: Path, *, overwrite: bool) -> int:
     print(
         f"\n{out / PNG} shows it, {out / CSV} holds every curve; {seconds:.0f} s. Next, for a network of this page:\n"
     )
-    command = ["--model", str(out / f"{config.kinds[-1]}.keras"), str(words.example), "--out", f"{out}-word"]
-    print(f"  python recipes/memory.py {shlex.join(command)}\n")
+    model = cli.quoted(out / f"{config.kinds[-1]}.keras")
+    print(f"  audioseq memory {cli.quoted(words.example)} --model {model} --out {cli.quoted(f'{out}-word')}\n")
     return cli.DONE
 
 
@@ -378,87 +377,22 @@ def write_curves(path: Path, curves: dict[str, dict[str, tuple[Any, Any]]]) -> N
     write_text(path, text.getvalue())
 
 
-# ---------------------------------------------------------------------------------------------- your model
-
-
-def show(args: argparse.Namespace) -> int:
-    """Heat map and gradient flow of a user's model on a user's file."""
-    from audioseq.training.runs import RunError
-
-    out = Path(args.out)
-    left = [name for name in ("memory_share.png", "gradient_flow.png") if (out / name).exists()]
-    if left and not args.overwrite:
-        raise RunError(f"{out}: holds {left[0]} already. Replace it by --overwrite")
-    cli.load_tensorflow()
-    import numpy as np
-
-    from audioseq import SequenceClassifier, gradient_flow, load_model, memory_share
-    from audioseq.data.encoded import encode_file
-    from audioseq.tokens.base import BOS
-
-    model = load_model(args.model)
-    x: Any = args.file
-    if not isinstance(model, SequenceClassifier):  # a heat map's time grows with the square of the tokens, and more
-        x = np.concatenate([[BOS], encode_file(args.file, model.tokenizer)])[:TOKENS]
-    share = memory_share(model, x, args.layer, args.of)
-    flow = gradient_flow(model, x, args.layer)
-    if isinstance(model, SequenceClassifier):
-        found = model.classify(args.file)
-        answer, chance = found.label, found.score
-    else:
-        logits = np.asarray(model(x[None])[0, -1])
-        chances = np.exp(logits - np.logaddexp.reduce(logits))
-        answer, chance = f"next {model.tokenizer.vocabulary[chances.argmax()]}", chances.max()
-    title = f"{Path(args.file).name}: “{answer}” ({chance:.0%})"
-    share.plot(out / "memory_share.png", title)
-    flow.plot(out / "gradient_flow.png", title)
-    print(f"{args.file}: {answer} {chance:.1%}" + ("" if x is args.file else f", after {len(x)} tokens"))
-    for name, layer in flow.layers.items():
-        reach = "a tenth or more at every lag"
-        if layer.horizon:
-            reach = f"under a tenth after {moment(layer.horizon, layer.seconds_per_step)}"
-        print(f"  {name} ({layer.kind}): gradient {reach}")
-    strongest = int(share.share[-1].argmax())
-    when = f"token {strongest}" if share.seconds_per_step is None else moment(strongest, share.seconds_per_step)
-    print(f"  the {share.of} at the end owes most to {when}; rows complete within {share.completeness:.2%}")
-    print(f"{out / 'memory_share.png'} and {out / 'gradient_flow.png'} show it")
-    return cli.DONE
-
-
-def moment(steps: int, seconds_per_step: float | None) -> str:
-    """``0.65 s`` of a sound, ``13 tokens`` of a piece."""
-    return f"{steps} tokens" if seconds_per_step is None else f"{steps * seconds_per_step:.2f} s"
+# ------------------------------------------------------------------------------------------- command line
 
 
 def command(args: argparse.Namespace) -> int:
-    if args.model:
-        return show(args)
     own = args.out is not None
     return page(Config(seed=args.seed), Path(args.out or OUT), overwrite=args.overwrite or not own)
 
 
 def parser() -> argparse.ArgumentParser:
     top = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    top.add_argument("file", nargs="?", metavar="FILE", help="a recording or MIDI file, for --model")
-    top.add_argument("--model", metavar="MODEL", help="a model.keras with recurrent layers")
-    top.add_argument("--out", metavar="DIR", help=f"folder for the pictures; of the page by default {OUT}")
-    top.add_argument("--layer", metavar="NAME", help="one recurrent layer; default: all, and of the share the last")
-    top.add_argument("--of", choices=("score", "state"), default="score", help="what the heat map explains")
-    top.add_argument("--seed", type=cli.seed, default=0, metavar="N", help="of the page")
+    top.add_argument("--out", metavar="DIR", help=f"folder for picture, curves and networks; by default {OUT}")
+    top.add_argument("--seed", type=cli.seed, default=0, metavar="N")
     top.add_argument("--overwrite", action="store_true", help="replace what DIR holds")
     top.set_defaults(command=command)
     return top
 
 
-def main(argv: list[str] | None = None) -> int:
-    top = parser()
-    args = top.parse_args(argv)
-    if bool(args.model) != bool(args.file):
-        top.error("--model and FILE go together")
-    if args.model and not args.out:
-        top.error("--model needs --out DIR")
-    return cli.run(top, argv)
-
-
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(cli.run(parser()))

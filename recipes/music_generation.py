@@ -2,11 +2,10 @@
 
     python recipes/music_generation.py                                      trains on Bach's chorales, writes pieces
     python recipes/music_generation.py train --data DIR --out RUN           trains on your MIDI files
-    python recipes/music_generation.py generate --out DIR [--model RUN/model.keras] [--prompt tune.mid] [--bars 16]
-    python recipes/music_generation.py evaluate --model RUN/model.keras --data DIR
 
 Read `train` from top to bottom: data, model, fit, evaluate, save. Without arguments everything takes under four minutes
-on two cores; `generate` without ``--model`` writes with a small model that comes with audioseq.
+on two cores. Then `audioseq generate` and `audioseq evaluate` work with RUN/model.keras; without ``--model``,
+`audioseq generate` writes with a small model that comes with the package.
 """
 
 from __future__ import annotations
@@ -20,8 +19,8 @@ from pathlib import Path
 from typing import Any
 
 from audioseq import cli
+from audioseq.cli.generate import write_pieces
 
-ASSETS = Path(__file__).parents[1] / "assets" / "music"
 CHORALES = "runs/chorales"
 DEMO_RUN = "runs/music"
 NETWORKS = ("event_lstm", "event_gru", "event_rnn")
@@ -147,10 +146,9 @@ def train(config: Config, out: Path, *, resume: bool, overwrite: bool, pieces: i
 
     if pieces:
         print()
-        write(out, generator, pieces, seed=config.seed)
+        write_pieces(out, generator.generate_batch(pieces, seed=config.seed), generator)
     print(f"\n{out} holds the model, its card, figures and plots. Next:\n")
-    model = shlex.quote(str(out / "model.keras"))
-    print(f"  python recipes/music_generation.py generate --model {model} --out more --key 'A minor'\n")
+    print(f"  audioseq generate --model {cli.quoted(out / 'model.keras')} --out more --key 'A minor'\n")
     return cli.DONE
 
 
@@ -176,30 +174,7 @@ def again(out: Path, config: Config) -> str:
     return f"Go on with:\n\n  python recipes/music_generation.py {shlex.join(words)} --resume\n"
 
 
-def write(out: Path, model: Any, count: int, *, seed: int | None, prompt: Any = None, **options: Any) -> None:
-    """Write pieces as .mid, .wav and .png, and print the seed of each."""
-    from audioseq import plots, save_midi
-    from audioseq.music import synthesis
-
-    for i, piece in enumerate(model.generate_batch(count, prompt, seed=seed, **options)):
-        path = out / f"piece-{i + 1}.mid"
-        save_midi(path, piece)
-        synthesis.save_wav(path.with_suffix(".wav"), piece)
-        begun = None if prompt is None else end_of_prompt(model, prompt, piece)
-        plots.notes(path.with_suffix(".png"), piece, f"{path.stem}, seed {piece.seed}", prompt_end=begun)
-        notes = sum(len(instrument.notes) for instrument in piece.instruments)
-        print(f"{path}: {notes} notes in {piece.get_end_time():.1f} s, seed {piece.seed}; beside it .wav and .png")
-
-
-def end_of_prompt(model: Any, prompt: Any, piece: Any) -> float:
-    """Where a prompt ends in the piece that goes on from it, in seconds: the piece may have another tempo."""
-    end = max(note.end for instrument in prompt.instruments for note in instrument.notes)
-    if model.tokenizer.in_seconds:
-        return end
-    return piece.tick_to_time(round(prompt.time_to_tick(end) * piece.resolution / prompt.resolution))
-
-
-# ----------------------------------------------------------------------------------- the other commands
+# ------------------------------------------------------------------------------------------- command line
 
 
 def demo_command(args: argparse.Namespace) -> int:
@@ -218,104 +193,12 @@ def train_command(args: argparse.Namespace) -> int:
     return train(Config(**chosen), Path(args.out), resume=args.resume, overwrite=args.overwrite, pieces=4)
 
 
-def generate_command(args: argparse.Namespace) -> int:
-    from audioseq.training.runs import RunError
-
-    out = Path(args.out)
-    if not args.overwrite and any(out.glob("piece-*")):
-        raise RunError(f"{out}: holds pieces already. Replace them by --overwrite")
-    cli.load_tensorflow()
-    from audioseq import Options, SequenceGenerator, load_midi, load_model
-
-    options = Options(
-        bars=args.bars,
-        seconds=args.seconds,
-        temperature=args.temperature,
-        top_k=args.top_k,
-        top_p=args.top_p,
-        min_p=args.min_p,
-        key=args.key,
-        pitch_range=args.range,
-        polyphony=args.polyphony,
-        tempo=args.tempo,
-        meter=args.meter,
-    )
-    prompt = load_midi(args.prompt, sustain="fold") if args.prompt else None
-    model = load_model(args.model, SequenceGenerator)
-    write(out, model, args.count, seed=args.seed, prompt=prompt, options=options)
-    return cli.DONE
-
-
-def evaluate_command(args: argparse.Namespace) -> int:
-    cli.load_tensorflow()
-    from audioseq import SequenceGenerator, files, load_model
-    from audioseq.data import tunes
-    from audioseq.music import evaluation as music_evaluation
-
-    model = load_model(args.model, SequenceGenerator)
-    held_out, skipped = tunes.whole_folder(args.data, model.tokenizer)
-    training = training_pieces(model, Path(args.model).with_name("run.json"))
-    judged = music_evaluation.evaluate_music(model, held_out, training, generated=args.generated)
-    print(f"{args.data}: {judged}")
-    if training is None:
-        print(
-            "no copy check: the model's run.json, or the folder that it was trained on, is not there or has changed",
-            file=sys.stderr,
-        )
-    if args.json:
-        files.write_json(args.json, judged.to_dict())
-    for bad in skipped:
-        print(f"error: {bad.path}: {bad.reason}", file=sys.stderr)
-    return cli.FAILED if skipped else cli.DONE
-
-
-def training_pieces(model: Any, run: Path) -> Any:
-    """The pieces that a model learnt, where its run and its data are still there."""
-    from audioseq import DatasetError, files
-    from audioseq.data import tunes
-
-    if not run.is_file():
-        return None
-    about = json.loads(run.read_text(encoding="utf-8"))
-    settings = about["settings"]
-    if "data" not in about:  # it was killed before it was done
-        return None
-    try:
-        data = tunes.midi_folder(
-            about["data"],
-            model.tokenizer,
-            seed=settings["seed"],
-            window=settings["window"],
-            transpose=tuple(settings["transpose"]),
-            tempos=tuple(settings["stretch"]),
-        )
-    except (DatasetError, files.FileError):
-        return None
-    return data.training if data.fingerprint == settings["data_fingerprint"] else None
-
-
 def share(text: str) -> float:
     """``0.2``."""
     value = cli.not_negative(text)
     if value >= 1:
         raise argparse.ArgumentTypeError(f"a number from 0 up to 1. Received: {text!r}")
     return value
-
-
-def pitches(text: str) -> tuple[int, int]:
-    """``48-84``."""
-    low, dash, high = text.partition("-")
-    if not (dash and low.isdigit() and high.isdigit()):
-        raise argparse.ArgumentTypeError(f"two MIDI pitches such as 48-84. Received: {text!r}")
-    return int(low), int(high)
-
-
-def meter(text: str) -> tuple[int, int]:
-    """``3/4``."""
-    top, slash, bottom = text.partition("/")
-    if not (slash and top.isdigit() and bottom.isdigit()):
-        raise argparse.ArgumentTypeError(f"a meter such as 3/4. Received: {text!r}")
-    return int(top), int(bottom)
 
 
 def parser() -> argparse.ArgumentParser:
@@ -348,33 +231,6 @@ def parser() -> argparse.ArgumentParser:
     cli.add_run(learn)
     learn.set_defaults(command=train_command)
 
-    compose = commands.add_parser("generate", help="write pieces")
-    compose.add_argument("--model", default=str(ASSETS / "model.keras"), metavar="FILE")
-    compose.add_argument("--out", required=True, metavar="DIR")
-    compose.add_argument("--prompt", metavar="FILE", help="a MIDI file that the piece begins with")
-    length = compose.add_mutually_exclusive_group()
-    length.add_argument("--bars", type=cli.positive_int, metavar="N", help="16 where neither is given")
-    length.add_argument("--seconds", type=float, metavar="X")
-    compose.add_argument("--count", type=cli.positive_int, default=4, metavar="N")
-    compose.add_argument("--temperature", type=float, default=0.95, metavar="X", help="0: the likeliest each time")
-    compose.add_argument("--top-p", type=float, default=0.95, metavar="P")
-    compose.add_argument("--top-k", type=cli.positive_int, metavar="N")
-    compose.add_argument("--min-p", type=float, default=0.0, metavar="P")
-    compose.add_argument("--key", metavar="KEY", help='such as "C major" or "F# minor"')
-    compose.add_argument("--range", type=pitches, metavar="LOW-HIGH", help="MIDI pitches, such as 48-84")
-    compose.add_argument("--polyphony", type=cli.positive_int, default=32, metavar="N", help="notes together")
-    compose.add_argument("--tempo", type=float, metavar="BPM", help="quarter notes a minute")
-    compose.add_argument("--meter", type=meter, metavar="N/N")
-    compose.add_argument("--seed", type=cli.seed, metavar="N", help="writes the same pieces again; default: new ones")
-    compose.add_argument("--overwrite", action="store_true", help="replace pieces in DIR")
-    compose.set_defaults(command=generate_command)
-
-    judge = commands.add_parser("evaluate", help="how likely a folder's pieces are, and how the model's own compare")
-    judge.add_argument("--model", required=True, metavar="FILE")
-    judge.add_argument("--data", required=True, metavar="DIR")
-    judge.add_argument("--generated", type=cli.positive_int, default=32, metavar="N", help="pieces to write")
-    judge.add_argument("--json", metavar="FILE", help="write the figures there")
-    judge.set_defaults(command=evaluate_command)
     return top
 
 

@@ -35,6 +35,7 @@ __all__ = [
     "not_negative",
     "positive",
     "positive_int",
+    "progress",
     "quoted",
     "run",
     "seed",
@@ -192,6 +193,12 @@ def check_out_file(path: str | None) -> None:
     folder = next(up for up in Path(path).absolute().parents if up.exists())
     if not folder.is_dir() or not os.access(folder, os.W_OK):
         raise FileError(path, f"cannot be written: {folder} is no folder that may be written into")
+
+
+def progress(text: str) -> None:
+    """Say what is being done, to a person who waits: not into a file or a pipe."""
+    if sys.stderr.isatty():
+        print(text, file=sys.stderr)
 
 
 def quoted(path: str | os.PathLike[str]) -> str:

@@ -43,7 +43,7 @@ def export(args: argparse.Namespace) -> int:
     if args.int8 and clips is None:
         print("error: --int8 compares labels on recordings: give their folder as --data DIR", file=sys.stderr)
         return common.USAGE
-    print("converting, and comparing with the Keras model", file=sys.stderr)
+    common.progress("converting, and comparing with the Keras model")
     options = {"format": args.format, "int8": args.int8, "streaming": args.streaming, "overwrite": args.overwrite}
     report = write(model, args.out, clips=clips, labels=labels, **options)
     if args.json:

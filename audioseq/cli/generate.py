@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -21,16 +20,16 @@ def add_to(commands: Any) -> None:
     parser.add_argument("--prompt-bars", type=common.positive_int, metavar="N", help="only its first N bars")
     length = parser.add_mutually_exclusive_group()
     length.add_argument("--bars", type=common.positive_int, metavar="N", help="the prompt's included; default 16")
-    length.add_argument("--seconds", type=common.positive, metavar="X")
+    length.add_argument("--seconds", type=float, metavar="X")
     parser.add_argument("--count", type=common.positive_int, default=4, metavar="N")
-    parser.add_argument("--temperature", type=common.not_negative, default=0.95, metavar="X", help="0: the likeliest")
+    parser.add_argument("--temperature", type=float, default=0.95, metavar="X", help="0: the likeliest")
     parser.add_argument("--top-p", type=float, default=0.95, metavar="P")
     parser.add_argument("--top-k", type=common.positive_int, metavar="N")
     parser.add_argument("--min-p", type=float, default=0.0, metavar="P")
     parser.add_argument("--key", metavar="KEY", help='such as "C major" or "F# minor"')
     parser.add_argument("--range", type=pitches, metavar="LOW-HIGH", help="MIDI pitches, such as 48-84")
     parser.add_argument("--polyphony", type=common.positive_int, default=32, metavar="N", help="notes together")
-    parser.add_argument("--tempo", type=common.positive, metavar="BPM", help="quarter notes a minute")
+    parser.add_argument("--tempo", type=float, metavar="BPM", help="quarter notes a minute")
     parser.add_argument("--meter", type=meter, metavar="N/N")
     parser.add_argument("--seed", type=common.seed, metavar="N", help="the same seed, the same pieces; default: drawn")
     parser.add_argument("--overwrite", action="store_true", help="replace pieces in DIR")
@@ -65,7 +64,7 @@ def generate(args: argparse.Namespace) -> int:
     model = common.load(args.model, SequenceGenerator)
     if prompt is not None:
         prompt = opening(prompt, args.prompt_bars)
-    print(f"generating {args.count} piece{'s' * (args.count > 1)}", file=sys.stderr)
+    common.progress(f"generating {args.count} piece{'s' * (args.count > 1)}")
     pieces = model.generate_batch(args.count, prompt, seed=args.seed, options=options)
     for path in earlier:  # what was there may be more than what comes
         if path.suffix in (".mid", ".wav", ".png"):

@@ -94,7 +94,7 @@ def test_replacing_a_run_removes_its_own_files_alone(run, trained, words, tmp_pa
     kept = {path: path.read_bytes() for path in out.rglob("*") if path.is_file()}
     arguments = ["train", "--data", out / "data", "--out", out, "--network", "feed_forward", "--epochs", "1"]
     code, _, err = run(*arguments, "--overwrite", "--batch-size", "4096")
-    assert (code, "batch_size is 4096, and must be smaller" in err) == (1, True)
+    assert (code, "--batch-size is 4096, and must be smaller" in err) == (1, True)
     assert {path: path.read_bytes() for path in out.rglob("*") if path.is_file()} == kept  # refused: nothing is lost
     assert run(*arguments, "--overwrite", "--batch-size", "8")[0] == 0
     assert run(*arguments, "--resume", "--batch-size", "8")[0] == 0
