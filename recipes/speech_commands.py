@@ -139,7 +139,7 @@ def train(
     )
     training.steps_of(trained, clips, how)  # what cannot be trained must not cost an earlier run
     if dry_run or (seconds and not resume):
-        epochs, each = pace.epochs_within(trained, clips, how, seconds or float("inf"))
+        epochs, each = pace.epochs_within(trained, clips, how, seconds or 1e9)
         print(f"time      {each:.0f} s an epoch here, {epochs * each / 60:.0f} minutes in all")
         if dry_run:
             return cli.DONE

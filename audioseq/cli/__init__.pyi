@@ -25,6 +25,7 @@ from .common import (
     not_negative as not_negative,
     positive as positive,
     positive_int as positive_int,
+    progress as progress,
     quoted as quoted,
     run as run,
     seed as seed,

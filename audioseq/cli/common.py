@@ -62,11 +62,6 @@ def run(
             stream.reconfigure(errors="backslashreplace")
     usual, warnings.formatwarning = warnings.formatwarning, lambda message, *_, **__: f"warning: {message}\n"
     command: Callable[[argparse.Namespace], int] = args.command
-    from audioseq.audio.decoding import AudioError
-    from audioseq.data.download import DownloadError
-    from audioseq.data.splits import DatasetError
-    from audioseq.training.runs import RunError
-
     try:
         code = command(args)
         sys.stdout.flush()  # a pipe that was closed shows itself here, not as the process ends
@@ -77,18 +72,15 @@ def run(
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return FAILED
-    except RunError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return USAGE
-    except (AudioError, DatasetError, DownloadError, OSError) as error:
-        print(f"error: {_without_python(error)}", file=sys.stderr)
-        return FAILED
-    except (ValueError, RuntimeError) as error:
-        # ours from rooms that load TensorFlow; anything else is a fault of the program, and shows where
-        if not type(error).__module__.startswith("audioseq"):
+    except (OSError, ValueError, RuntimeError) as error:
+        # ours, or of a file; anything else is a fault of the program, and shows where
+        if not isinstance(error, OSError) and not type(error).__module__.startswith("audioseq"):
             raise
-        print(f"error: {_by_option(str(error), args)}", file=sys.stderr)
-        return FAILED
+        from audioseq.training.runs import RunError
+
+        text = _without_python(error) if isinstance(error, (OSError, FileError)) else _by_option(str(error), args)
+        print(f"error: {text}", file=sys.stderr)
+        return USAGE if isinstance(error, RunError) else FAILED
     finally:
         warnings.formatwarning = usual
 
@@ -96,11 +88,10 @@ def run(
 def load_tensorflow() -> None:
     """Import Keras and TensorFlow without the dozen lines that they print about the machine.
 
-    Set ``TF_CPP_MIN_LOG_LEVEL`` to see them.
+    Set ``TF_CPP_MIN_LOG_LEVEL`` to 0 to see them.
     """
-    if "TF_CPP_MIN_LOG_LEVEL" in os.environ:
+    if os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3") != "3":
         return
-    os.environ["TF_CPP_MIN_LOG_LEVEL"] = "3"
     # they come from C++ before its log level is read, so that only the file descriptor itself can be turned away
     kept, nowhere = os.dup(2), os.open(os.devnull, os.O_WRONLY)
     try:

@@ -39,7 +39,7 @@ def export(args: argparse.Namespace) -> int:
     from audioseq.speech.classifier import SequenceClassifier
 
     model = common.load(args.model, SequenceClassifier)
-    clips, labels = checked_clips(model, Path(args.model or "."), args.data, args.unknown)
+    clips, labels = checked_clips(model, args.model, args.data, args.unknown)
     if args.int8 and clips is None:
         print("error: --int8 compares labels on recordings: give their folder as --data DIR", file=sys.stderr)
         return common.USAGE
@@ -64,17 +64,16 @@ def export(args: argparse.Namespace) -> int:
     return common.DONE
 
 
-def checked_clips(model: Any, path: Path, data: str | None, unknown: list[str]) -> tuple[Any, Any]:
+def checked_clips(model: Any, path: str | None, data: str | None, unknown: list[str]) -> tuple[Any, Any]:
     """Validation clips and labels to compare an export on: of `data`, else of the run that the model lies in."""
     from audioseq.data.splits import DatasetError
     from audioseq.data.words import word_folder
 
-    run = path.with_name("run.json")
-    if data is None and path.suffix == ".keras" and run.is_file():
-        about = json.loads(run.read_text(encoding="utf-8"))
-        data, unknown = about["data"], about["settings"]["unknown"]
-        if not Path(data).is_dir():
-            data = None
+    settings = None if path is None else common.settings_of(path)
+    if data is None and path is not None and settings is not None:
+        trained_on = json.loads(Path(path).with_name("run.json").read_text(encoding="utf-8")).get("data")
+        if trained_on is not None and Path(trained_on).is_dir():
+            data, unknown = trained_on, settings["unknown"]
     if data is None:
         print("no recordings to compare on (--data DIR): made sounds alone", file=sys.stderr)
         return None, None

@@ -38,7 +38,8 @@ def place(tmp_path_factory):
 
 
 def environment(top: Path) -> dict[str, str]:
-    kept = {name: value for name, value in os.environ.items() if name not in ("PYTHONPATH", "VIRTUAL_ENV")}
+    ours = ("PYTHONPATH", "VIRTUAL_ENV", "TF_CPP_MIN_LOG_LEVEL")
+    kept = {name: value for name, value in os.environ.items() if name not in ours}
     return {**kept, "PATH": f"{top / 'env/bin'}:{os.environ['PATH']}", "COLUMNS": "80"}
 
 
@@ -144,7 +145,7 @@ def test_recipes_come_with_it_and_run(place):
         (["classify"], 2, "the following arguments are required: FILE"),
         (["listen", "--file", "none.wav"], 1, "none.wav: No such file"),
         (["generate"], 2, "the following arguments are required: --out"),
-        (["generate", "--out", "x", "--prompt", "right.wav"], 1, "right.wav: is no MIDI file"),
+        (["generate", "--out", "x", "--prompt", "right.wav"], 1, "right.wav: is WAV audio, not MIDI"),
         (["generate", "--out", "x", "--key", "H major"], 1, "H major"),
         (["memory", "none.wav", "--out", "x"], 1, "none.wav: No such file"),
         (["info", "none.wav"], 1, "none.wav: No such file"),

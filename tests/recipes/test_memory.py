@@ -47,7 +47,7 @@ def test_the_page_leaves_picture_curves_models_and_figures(page, tmp_path, capsy
     about = json.loads((out / "run.json").read_text())
     assert about["state"] == "complete"
     assert about["figures"]["adding_problem GRU 4"]["steps"] == 2
-    assert f"python recipes/memory.py --model {out / 'GRU.keras'}" in said
+    assert f"--model {out / 'GRU.keras'} --out " in said
     assert aq.load_model(out / "GRU.keras").sr == 16000
     with pytest.raises(ValueError, match="holds an earlier run"):
         page.page(config, out, overwrite=False)
