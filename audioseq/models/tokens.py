@@ -33,6 +33,12 @@ def event_lstm(
 
     Raises:
         ArgumentError: for sizes that are no whole numbers from 1 on, or another dropout than from 0 to 1.
+
+    Example:
+        >>> tokenizer = aq.EventTokenizer()
+        >>> network = aq.models.event_lstm(tokenizer.size, units=(64, 64), embedding=32)
+        >>> network(np.zeros((2, 50), np.int32)).shape == (2, 50, tokenizer.size)
+        True
     """
     check_sizes_of_layers(units=units)
     recurrent = [LSTM(n, return_sequences=True, dtype=FULL) for n in units]
