@@ -252,7 +252,14 @@ def _check_parts(folder: Path, sets: dict[str, TokenSet], split: Split, n_pieces
 
 
 def whole_folder(folder: str | os.PathLike[str], tokenizer: Tokenizer) -> tuple[TokenSet, list[Skipped]]:
-    """All pieces of a folder, unsplit, and the files that were left out; errors are those of `encode_folder`."""
+    """All pieces of a folder, unsplit, and the files that were left out; errors are those of `encode_folder`.
+
+    Example:
+        >>> aq.save_midi("pieces/one.mid", aq.tokens.notes_of_roll(np.eye(128)[[60, 62, 64]]))
+        >>> pieces, skipped = aq.tunes.whole_folder("pieces", aq.EventTokenizer())
+        >>> pieces.names, len(skipped)
+        (['one.mid'], 0)
+    """
     pieces = encode_folder(folder, tokenizer)
     return TokenSet(tokenizer, [list(pieces)], pieces.names), pieces.skipped
 
@@ -332,6 +339,15 @@ def survey(folder: str | os.PathLike[str], names: Sequence[str] | None = None, *
     Raises:
         FolderError: there is no such folder.
         MidiError: there is no MIDI file in it, or none that can be used.
+
+    Example:
+        >>> for chorale in aq.chorales.chorales()[:5]:
+        ...     aq.save_midi(f"chorales/{chorale.name}.mid", aq.midi.as_pretty_midi(chorale.score))
+        >>> found = aq.tunes.survey("chorales")
+        >>> found.tracks, found.meter, found.drums
+        (4, (4, 4), False)
+        >>> found.beats().parts  # a tokenizer for such pieces
+        'track'
     """
     paths = find_midi(folder) if names is None else [Path(folder) / name for name in names]
     if not paths:

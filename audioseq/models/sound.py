@@ -130,6 +130,11 @@ def attention_rnn(
 ) -> keras.Model:
     """Convolutions, two bidirectional GRUs, and attention over the whole clip: MHAtt-RNN (Rybakov et al. 2020,
     arXiv:2005.06720), rebuilt. A query made from the mean state weighs the states of all times in `heads` ways.
+
+    Example:
+        >>> network = aq.models.attention_rnn(40, 12)
+        >>> network(np.zeros((2, 101, 40), np.float32)).shape
+        TensorShape([2, 12])
     """
     check_sizes(n_features=n_features, n_classes=n_classes, units=units, heads=heads)
     check_sizes_of_layers(filters=filters)

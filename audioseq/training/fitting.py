@@ -173,6 +173,12 @@ def device_scope(mixed_precision: bool | None = None) -> Iterator[None]:
 
     Args:
         mixed_precision: True or False to decide for yourself; None: where there is a GPU.
+
+    Example:
+        >>> with aq.training.device_scope(mixed_precision=False):
+        ...     network = aq.models.gru(40, 12)
+        >>> network.dtype_policy.name
+        'float32'
     """
     gpus, strategy = 0, nullcontext()
     if keras.backend.backend() == "tensorflow":

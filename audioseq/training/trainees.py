@@ -176,6 +176,12 @@ class NextToken(Trainee):
     """A generator that learns what follows: reads `data.tunes.TokenSet`; the loss is nats a token.
 
     Validation is over whole pieces, so that the beginning of a piece informs the prediction of its end.
+
+    Example:
+        >>> tokenizer = aq.MelodyTokenizer(steps_per_beat=4)
+        >>> generator = aq.SequenceGenerator(tokenizer, aq.models.event_lstm(tokenizer.size, units=(32,), embedding=16))
+        >>> aq.trainees.NextToken(generator)(np.zeros((2, 64), np.int32)).shape == (2, 64, tokenizer.size)
+        True
     """
 
     def __init__(self, generator: SequenceGenerator, **kwargs: Any) -> None:
