@@ -13,6 +13,7 @@ __all__ = [
     "ArgumentError",
     "at_most",
     "is_count",
+    "is_flag",
     "is_name",
     "is_number",
     "is_whole",
@@ -45,6 +46,11 @@ def is_whole(value: Any, least: int) -> bool:
 def is_count(value: Any, low: int, high: int) -> bool:
     """Whether it is a whole number from `low` to `high`."""
     return is_whole(value, low) and bool(value <= high)
+
+
+def is_flag(value: Any) -> bool:
+    """Whether it is True or False, Python's or NumPy's."""
+    return isinstance(value, (bool, np.bool_))
 
 
 def require(holds: bool, rule: str, received: Any) -> None:

@@ -237,6 +237,32 @@ def test_every_public_name_is_in_the_reference(tmp_path):
     assert not missing
 
 
+def has_example(value: Any) -> bool:
+    """Whether its own docstring, not that of a class above it, has a section of lines to type."""
+    return "\n\nExample:\n    >>> " in inspect.cleandoc(value.__doc__ or "")
+
+
+def test_every_function_and_class_at_the_door_has_an_example():
+    """But for errors, which are met and not made."""
+    import audioseq
+
+    values = {name: getattr(audioseq, name) for name in audioseq.__all__}
+    made = [name for name, value in values.items() if inspect.isroutine(value) or inspect.isclass(value)]
+    errors = [name for name in made if inspect.isclass(values[name]) and issubclass(values[name], BaseException)]
+    assert not [name for name in made if name not in errors and not has_example(values[name])]
+
+
+def test_a_docstring_without_an_example_is_found():
+    import audioseq
+
+    class Heir(audioseq.LogMel):
+        pass
+
+    assert has_example(audioseq.LogMel)
+    assert not has_example(Heir)
+    assert not has_example(has_example)
+
+
 def report_of(test: doctest.DocTest) -> str:
     """What went otherwise than an example shows."""
     out = io.StringIO()

@@ -60,6 +60,13 @@ def save(
     Raises:
         ValueError: `y`, `sr`, the suffix or the subtype is not as described above.
         OSError: The disk is full or the place cannot be written. The old file stays as it was.
+
+    Example:
+        >>> y = 0.5 * np.sin(2 * np.pi * 440 * np.arange(16000) / 16000)
+        >>> aq.save("a.flac", y, 16000)
+        >>> back, sr = aq.load("a.flac")
+        >>> float(np.abs(back - y).max()) < 2**-15, sr
+        (True, 16000)
     """
     suffix = Path(path).suffix.lower()
     if suffix not in WRITERS:

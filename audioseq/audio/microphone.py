@@ -30,6 +30,11 @@ def microphone(sr: int, *, block: float = 0.1, device: int | str | None = None) 
 
     Raises:
         MicrophoneError: when the package, its PortAudio library or the device is missing, or the device falls silent.
+
+    Example:
+        >>> detector = aq.Detector(aq.load_model("model.keras"))  # doctest: +SKIP
+        >>> for block in aq.audio.microphone.microphone(16000, block=0.1):  # doctest: +SKIP
+        ...     print(detector.push(block))
     """
     try:
         import sounddevice

@@ -68,6 +68,12 @@ class AudioInfo:
         duration: Length in seconds.
         format: Container, by libsndfile's name: "WAV", "FLAC", "OGG", "MP3", ...
         subtype: Encoding, by libsndfile's name: "PCM_16", "FLOAT", "VORBIS", ...
+
+    Example:
+        >>> aq.audio.save("tone.flac", np.zeros(24000, np.float32), 16000)
+        >>> header = aq.info("tone.flac")
+        >>> header.duration, header.channels, header.subtype
+        (1.5, 1, 'PCM_16')
     """
 
     path: str
@@ -92,6 +98,12 @@ def info(path: str | os.PathLike[str]) -> AudioInfo:
 
     Raises:
         AudioError: The file is absent, is no audio, or has a rate outside 1 kHz to 768 kHz.
+
+    Example:
+        >>> from audioseq.files import shipped
+        >>> header = aq.info(shipped("assets", "commands", "left", "us-hugo_nohash_0.flac"))
+        >>> header.sr, header.frames, header.format
+        (16000, 12893, 'FLAC')
     """
     with open_sound(path) as file:
         frames = length_of(file)
@@ -133,6 +145,16 @@ def load(
         AudioError: The file is absent, no audio, damaged, empty, too long, holds NaN, infinity or samples
             beyond 1e12, or ends before `offset`.
         ValueError: An argument is outside its domain.
+
+    Example:
+        >>> from audioseq.files import shipped
+        >>> path = shipped("assets", "commands", "left", "us-hugo_nohash_0.flac")
+        >>> y, sr = aq.load(path)
+        >>> y.shape, y.dtype, sr
+        ((12893,), dtype('float32'), 16000)
+        >>> half, sr = aq.load(path, sr=8000, offset=0.1, duration=0.25)
+        >>> half.shape, sr
+        ((2000,), 8000)
     """
     if sr is not None:
         check_sr(sr)
@@ -191,6 +213,11 @@ def stream(
         AudioError: As for `load`. What is wrong inside the file (damage, NaN, infinity) is raised when the
             reading reaches it; until then the blocks before it were good.
         ValueError: An argument is outside its domain.
+
+    Example:
+        >>> aq.save("long.wav", np.zeros(25600, np.float32), 16000)
+        >>> [len(block) for block in aq.stream("long.wav", sr=16000, block=0.5)]
+        [8000, 8000, 8000, 1600]
     """
     if sr is not None:
         check_sr(sr)
@@ -225,6 +252,11 @@ def find_audio(folder: str | os.PathLike[str], *, recursive: bool = True) -> lis
 
     Raises:
         FolderError: `folder` is absent or a file, or it or a folder below it may not be read.
+
+    Example:
+        >>> from audioseq.files import shipped
+        >>> [path.name for path in aq.audio.find_audio(shipped("assets", "commands", "left"))][:2]
+        ['caribbean-anika_nohash_0.flac', 'caribbean-klatt5_nohash_0.flac']
     """
     return find_files(folder, AUDIO_SUFFIXES, recursive=recursive)
 
@@ -242,6 +274,11 @@ def resample(y: np.ndarray, *, orig_sr: int, target_sr: int) -> np.ndarray:
 
     Raises:
         ValueError: An argument is outside its domain.
+
+    Example:
+        >>> y = np.sin(2 * np.pi * 440 * np.arange(44100) / 44100)
+        >>> aq.resample(y, orig_sr=44100, target_sr=16000).shape
+        (16000,)
     """
     y = np.asarray(y)
     check_sr(orig_sr, "orig_sr")
@@ -267,6 +304,12 @@ def fit_length(y: np.ndarray, n: int) -> np.ndarray:
 
     Raises:
         ValueError: `y` has another number of dimensions, or `n` is not a positive int.
+
+    Example:
+        >>> aq.audio.fit_length(np.array([1.0, 2.0, 3.0]), 5)
+        array([0., 1., 2., 3., 0.])
+        >>> aq.audio.fit_length(np.array([1.0, 2.0, 3.0]), 1)
+        array([2.])
     """
     y = np.asarray(y)
     if y.ndim != 1:

@@ -43,6 +43,11 @@ def chorales() -> tuple[Chorale, ...]:
 
     Raises:
         FileError: the file that holds them is not there.
+
+    Example:
+        >>> pieces = aq.chorales.chorales()
+        >>> len(pieces), pieces[0].name, [instrument.name for instrument in pieces[0].score.instruments]
+        (407, 'bwv1.6', ['Soprano', 'Alto', 'Tenor', 'Bass'])
     """
     with np.load(shipped("assets", "chorales", "chorales.npz"), allow_pickle=False) as saved:
         packed = {name: saved[name].astype(np.int64) for name in saved.files if name not in ("name", "tempo")}

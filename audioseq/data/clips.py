@@ -28,6 +28,13 @@ class ClipSet:
         class_names: names of the classes.
         sr: sample rate in Hz.
         balance: whether an epoch draws the unknown words down to the size of the other classes.
+
+    Example:
+        >>> from audioseq.files import shipped
+        >>> clips = aq.word_folder(shipped("assets", "commands")).training
+        >>> samples, labels = next(iter(clips.dataset(batch_size=32, shuffle=True)))
+        >>> samples.shape, labels.shape
+        (TensorShape([32, 16000]), TensorShape([32]))
     """
 
     samples: np.ndarray

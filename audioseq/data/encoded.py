@@ -136,6 +136,13 @@ def encode_folder(
         FolderError: there is no such folder.
         MidiError: there is no MIDI file in it, or none that can be used.
         ValueError: an argument is outside its domain.
+
+    Example:
+        >>> for chorale in aq.chorales.chorales()[:3]:
+        ...     aq.save_midi(f"chorales/{chorale.name}.mid", aq.midi.as_pretty_midi(chorale.score))
+        >>> pieces = aq.encode_folder("chorales", aq.BeatTokenizer())
+        >>> pieces.names, len(pieces), pieces[0].dtype
+        (['bwv1.6.mid', 'bwv10.7.mid', 'bwv101.7.mid'], 3, dtype('int32'))
     """
     if sustain not in ("keep", "fold"):
         raise ValueError(f'sustain must be "keep" or "fold". Received: {sustain!r}')

@@ -49,6 +49,13 @@ class RollSet:
 
     Raises:
         ValueError: a piece is no such roll, or there are not as many names.
+
+    Example:
+        >>> rolls = aq.data.RollSet([aq.piano_roll(c.score, 4, keys=88) for c in aq.chorales.chorales()[:3]])
+        >>> rolls.keys, rolls.n_frames
+        (88, 610)
+        >>> [batch.frames.shape for batch in rolls.in_order(batch_size=2)]
+        [(2, 220, 88), (1, 262, 88)]
     """
 
     pieces: tuple[np.ndarray, ...]

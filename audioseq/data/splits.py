@@ -65,7 +65,14 @@ def speaker_of(name: str) -> str:
 
 @dataclass(frozen=True)
 class ListSplit:
-    """Splits by files that list names, one a line, as Google Speech Commands does; what is in no list is training."""
+    """Splits by files that list names, one a line, as Google Speech Commands does; what is in no list is training.
+
+    Example:
+        >>> from pathlib import Path
+        >>> _ = Path("testing_list.txt").write_text("go/b_nohash_0.wav")
+        >>> aq.ListSplit().assign(Path(), ["go/a_nohash_0.wav", "go/b_nohash_0.wav"])
+        ['training', 'testing']
+    """
 
     validation: str = "validation_list.txt"
     testing: str = "testing_list.txt"
@@ -99,6 +106,10 @@ class HashSplit:
     """Splits by the SHA-1 hash of the speaker, as Speech Commands' own ``which_set`` (Warden 2018, arXiv:1804.03209).
 
     A speaker keeps its split when files are added. `validation` and `testing` are percentages.
+
+    Example:
+        >>> aq.HashSplit(validation=10, testing=10).of("004ae714")
+        'training'
     """
 
     validation: float = 10.0
@@ -129,6 +140,13 @@ class GroupSplit:
         group_by: from a file's name, relative to the folder, to its group.
         validation, testing: names of groups, or the share of the files from 0 to 1 that drawn groups make up.
         seed: draws the groups.
+
+    Example:
+        >>> from audioseq.files import shipped
+        >>> split = aq.GroupSplit(validation=0.2, testing=["us-hugo"])  # a share of the files, or speakers
+        >>> words = aq.word_folder(shipped("assets", "commands"), split=split)
+        >>> len(words.training), len(words.validation), len(words.testing)
+        (434, 126, 14)
     """
 
     group_by: Callable[[str], str] = speaker_of
@@ -243,6 +261,10 @@ def speaker_pattern(pattern: str) -> SpeakerPattern:
 
     Raises:
         ArgumentError: for no regular expression, or one without the group.
+
+    Example:
+        >>> aq.data.speaker_pattern("/(?P<speaker>[0-9]+)_")("NO/00000017_NO_03.wav")
+        '00000017'
     """
     return SpeakerPattern(pattern)
 

@@ -193,6 +193,13 @@ def midi_folder(
         MidiError: there is no MIDI file in it, or none that can be used.
         DatasetError: a split would be empty.
         ValueError: an argument is outside its domain.
+
+    Example:
+        >>> for chorale in aq.chorales.chorales()[:20]:
+        ...     aq.save_midi(f"chorales/{chorale.name}.mid", aq.midi.as_pretty_midi(chorale.score))
+        >>> tunes = aq.tunes.midi_folder("chorales", aq.BeatTokenizer())
+        >>> len(tunes.training.names), len(tunes.validation.names), len(tunes.testing.names)
+        (16, 2, 2)
     """
     folder = Path(folder)
     rule = "transpose is whole semitones down, 0 or less, and up, 0 or more"
@@ -215,15 +222,7 @@ def midi_folder(
         versions = [[pieces[i] for i in chosen] for pieces in (encoded if training else encoded[:1])]
         chosen_names = [names[i] for i in chosen]
         sets[part] = TokenSet(tokenizer, versions, chosen_names, window, transpose if training else (0, 0))
-    for part in ("training", "validation"):
-        if not len(sets[part]):
-            out = f", {len(duplicates)} of them left out as copies" if duplicates else ""
-            why = (
-                "none lies in a folder for it" if isinstance(split, FolderSplit) else "a split by piece needs 3 or more"
-            )
-            raise DatasetError(
-                f"{folder}: no piece is left for {part}. There are {len(names)} pieces that can be used{out}; {why}"
-            )
+    _check_parts(folder, sets, split, len(names), len(duplicates))
     seen = survey(folder, sets["training"].names)
     settings = [tokenizer.to_dict(), window, list(transpose), list(tempos), splits]
     digest = hashlib.sha256(repr([settings, [pieces.fingerprint for pieces in encoded]]).encode()).hexdigest()
@@ -241,8 +240,26 @@ def midi_folder(
     )
 
 
+def _check_parts(folder: Path, sets: dict[str, TokenSet], split: Split, n_pieces: int, n_duplicates: int) -> None:
+    for part in ("training", "validation"):
+        if not len(sets[part]):
+            out = f", {n_duplicates} of them left out as copies" if n_duplicates else ""
+            by_folder = isinstance(split, FolderSplit)
+            why = "none lies in a folder for it" if by_folder else "a split by piece needs 3 or more"
+            raise DatasetError(
+                f"{folder}: no piece is left for {part}. There are {n_pieces} pieces that can be used{out}; {why}"
+            )
+
+
 def whole_folder(folder: str | os.PathLike[str], tokenizer: Tokenizer) -> tuple[TokenSet, list[Skipped]]:
-    """All pieces of a folder, unsplit, and the files that were left out; errors are those of `encode_folder`."""
+    """All pieces of a folder, unsplit, and the files that were left out; errors are those of `encode_folder`.
+
+    Example:
+        >>> aq.save_midi("pieces/one.mid", aq.tokens.notes_of_roll(np.eye(128)[[60, 62, 64]]))
+        >>> pieces, skipped = aq.tunes.whole_folder("pieces", aq.EventTokenizer())
+        >>> pieces.names, len(skipped)
+        (['one.mid'], 0)
+    """
     pieces = encode_folder(folder, tokenizer)
     return TokenSet(tokenizer, [list(pieces)], pieces.names), pieces.skipped
 
@@ -322,6 +339,15 @@ def survey(folder: str | os.PathLike[str], names: Sequence[str] | None = None, *
     Raises:
         FolderError: there is no such folder.
         MidiError: there is no MIDI file in it, or none that can be used.
+
+    Example:
+        >>> for chorale in aq.chorales.chorales()[:5]:
+        ...     aq.save_midi(f"chorales/{chorale.name}.mid", aq.midi.as_pretty_midi(chorale.score))
+        >>> found = aq.tunes.survey("chorales")
+        >>> found.tracks, found.meter, found.drums
+        (4, (4, 4), False)
+        >>> found.beats().parts  # a tokenizer for such pieces
+        'track'
     """
     paths = find_midi(folder) if names is None else [Path(folder) / name for name in names]
     if not paths:

@@ -113,6 +113,14 @@ def word_folder(
             training or validation part would be empty, that leaves a class without training clips or without a file
             that can be read, or of which more than a tenth cannot be read.
         ValueError: for an argument outside its domain.
+
+    Example:
+        >>> from audioseq.files import shipped
+        >>> words = aq.word_folder(shipped("assets", "commands"), unknown=["bed", "cat", "happy"])
+        >>> words.class_names[-3:], words.sr
+        (('yes', '_unknown_', '_silence_'), 16000)
+        >>> words.training.samples.shape  # int16, a second each
+        (434, 16000)
     """
     folder = Path(folder)
     require(is_number(duration) and duration > 0, "duration is seconds above 0", duration)
@@ -125,11 +133,7 @@ def word_folder(
     sr = sr or _usual_rate(clips)
     n = round(duration * sr)
     read, skipped, cropped = _read_clips(clips, sr, n)
-    if len(skipped) > MOST_SKIPPED * len(clips):
-        listed = "\n".join(f"  {bad.path}: {bad.reason}" for bad in skipped[:10])
-        raise DatasetError(
-            f"{folder}: {len(skipped)} of {len(clips)} files cannot be used, more than {MOST_SKIPPED:.0%}:\n{listed}"
-        )
+    _check_skipped(folder, skipped, len(clips))
     _check_words(folder, clips, [clip for clip, _ in read], skipped)
     names = [clip.name for clip, _ in read]
     split = split or (FolderSplit() if _are_sides(names) else usual_split(folder, names, seed))
@@ -198,6 +202,14 @@ def _part(
         return empty
     labels = np.array([class_names.index(word) for word in labelled], np.int32)
     return replace(empty, samples=np.stack(rows), labels=labels, names=names, words=words)
+
+
+def _check_skipped(folder: Path, skipped: Sequence[Skipped], n_clips: int) -> None:
+    if len(skipped) > MOST_SKIPPED * n_clips:
+        listed = "\n".join(f"  {bad.path}: {bad.reason}" for bad in skipped[:10])
+        raise DatasetError(
+            f"{folder}: {len(skipped)} of {n_clips} files cannot be used, more than {MOST_SKIPPED:.0%}:\n{listed}"
+        )
 
 
 def _check_parts(folder: Path, sets: dict[str, ClipSet], n_clips: int) -> None:

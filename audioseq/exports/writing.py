@@ -64,6 +64,13 @@ def export(
         ConversionError: when the converter fails, crashes or hangs.
         StreamError: for the stream of a model that cannot stream.
         ParityError: when the outputs differ. Nothing is written then.
+
+    Example:
+        >>> from audioseq.files import shipped
+        >>> model = aq.load_model(shipped("assets", "speech", "model.keras"))
+        >>> report = aq.export(model, "exported", format="savedmodel")
+        >>> report.agreement, report.class_names == model.class_names  # the labels of the Keras model
+        (1.0, True)
     """
     check_model(model)
     require(format in SUFFIX, f"format is one of {', '.join(SUFFIX)}", format)

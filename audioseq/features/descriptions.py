@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
-from audioseq.arguments import at_most, is_number, is_whole, require, short_repr
+from audioseq.arguments import at_most, is_flag, is_number, is_whole, require, short_repr
 from audioseq.features.steps import (
     Decibel,
     Derivative,
@@ -165,6 +165,10 @@ class Spectrogram(Feature):
         power: 1 magnitude, 2 power.
         precision: "fast" computes in float32. "exact" windows and transforms in float64, as librosa does, and costs
             about twice the time; the two differ by up to 2e-4 dB at 60 dB and 2e-3 dB at 80 dB under the peak.
+
+    Example:
+        >>> aq.Spectrogram(sr=16000, n_fft=512, hop_length=160)(np.zeros(16000)).shape
+        (101, 257)
     """
 
     sr: int = 16000
@@ -179,18 +183,13 @@ class Spectrogram(Feature):
     def __post_init__(self) -> None:
         require(is_whole(self.sr, 1), "sr is a whole number of Hz, such as 16000 (did you pass kHz?)", self.sr)
         require(is_whole(self.n_fft, 2), "n_fft is a whole number of samples, 2 or more", self.n_fft)
-        require(
-            self.win_length is None or (is_whole(self.win_length, 1) and self.win_length <= self.n_fft),
-            f"win_length is a whole number of samples, at most n_fft={self.n_fft} (did you pass milliseconds?)",
-            self.win_length,
-        )
-        require(
-            self.hop_length is None or is_whole(self.hop_length, 1),
-            "hop_length is a whole number of samples, 1 or more (did you pass seconds?)",
-            self.hop_length,
-        )
+        fits = self.win_length is None or (is_whole(self.win_length, 1) and self.win_length <= self.n_fft)
+        rule = f"win_length is a whole number of samples, at most n_fft={self.n_fft} (did you pass milliseconds?)"
+        require(fits, rule, self.win_length)
+        rule = "hop_length is a whole number of samples, 1 or more (did you pass seconds?)"
+        require(self.hop_length is None or is_whole(self.hop_length, 1), rule, self.hop_length)
         require(isinstance(self.window, str), "window is the name of a SciPy window", self.window)
-        require(_is_flag(self.center), "center is True or False", self.center)
+        require(is_flag(self.center), "center is True or False", self.center)
         require(is_number(self.power) and self.power > 0, "power is above 0: 1 magnitude, 2 power", self.power)
         require(self.precision in ("fast", "exact"), 'precision is "fast" or "exact"', self.precision)
         at_most(self, sr=10_000_000, n_fft=2**17, hop_length=2**24)
@@ -226,6 +225,10 @@ class Mel(Spectrogram):
         fmax: highest frequency in Hz; None: half of `sr`.
         htk: HTK's mel scale instead of Slaney's.
         norm: "slaney" gives every band the same area; None a peak of 1.
+
+    Example:
+        >>> aq.Mel(sr=16000, hop_length=160, n_mels=64, fmin=60)(np.zeros(16000)).shape
+        (101, 64)
     """
 
     n_mels: int = 40
@@ -238,13 +241,10 @@ class Mel(Spectrogram):
         super().__post_init__()
         require(is_whole(self.n_mels, 1), "n_mels is a whole number, 1 or more", self.n_mels)
         at_most(self, n_mels=2**24 // (self.n_fft // 2 + 1))  # the bank's numbers
-        require(_is_flag(self.htk), "htk is True or False", self.htk)
+        require(is_flag(self.htk), "htk is True or False", self.htk)
         top = self.sr / 2 if self.fmax is None else self.fmax
-        require(
-            is_number(self.fmin) and is_number(top) and 0 <= self.fmin < top <= self.sr / 2,
-            f"0 <= fmin < fmax <= sr / 2 = {self.sr / 2:g} Hz",
-            (self.fmin, self.fmax),
-        )
+        rising = is_number(self.fmin) and is_number(top) and 0 <= self.fmin < top <= self.sr / 2
+        require(rising, f"0 <= fmin < fmax <= sr / 2 = {self.sr / 2:g} Hz", (self.fmin, self.fmax))
         require(self.norm in ("slaney", None), 'norm is "slaney" or None', self.norm)
 
     def frame_steps(self) -> tuple[Step, ...]:
@@ -267,6 +267,12 @@ class LogMel(Mel):
             the same numbers alone, in a batch and in a stream.
         ref: power that is 0 dB.
         top_db: raise what lies further than this under the clip's own peak; None: do not. Needs the whole clip.
+
+    Example:
+        >>> log_mel = aq.LogMel(sr=16000, n_fft=512, win_length=480, hop_length=160, n_mels=40)
+        >>> frames = log_mel(np.zeros(16000))  # digital silence
+        >>> frames.shape, round(float(frames.max())), log_mel.times(frames)[:3].tolist()
+        ((101, 40), -100, [0.0, 0.01, 0.02])
     """
 
     amin: float = 1e-10
@@ -296,6 +302,10 @@ class MFCC(LogMel):
         lifter: cepstral lifter (0: none), ``1 + lifter / 2 * sin(pi * n / lifter)``.
 
     librosa limits its decibels to `top_db` 80 under the peak; here that is off by default.
+
+    Example:
+        >>> aq.MFCC(sr=16000, hop_length=160, n_mfcc=13)(np.zeros((8, 16000))).shape  # 8 clips
+        (8, 101, 13)
     """
 
     n_mfcc: int = 13
@@ -303,11 +313,8 @@ class MFCC(LogMel):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        require(
-            is_whole(self.n_mfcc, 1) and self.n_mfcc <= self.n_mels,
-            f"n_mfcc is a whole number from 1 to n_mels={self.n_mels}",
-            self.n_mfcc,
-        )
+        fits = is_whole(self.n_mfcc, 1) and self.n_mfcc <= self.n_mels
+        require(fits, f"n_mfcc is a whole number from 1 to n_mels={self.n_mels}", self.n_mfcc)
         require(is_number(self.lifter) and self.lifter >= 0, "lifter is 0 or above", self.lifter)
 
     def frame_steps(self) -> tuple[Step, ...]:
@@ -332,6 +339,11 @@ class Delta(Feature):
         width: frames that the fit sees, odd, 3 or more. A clip of fewer frames repeats its last one.
         order: order of the derivative, 1 or more. A tuple joins several along the features, where 0 is
             the input itself: ``order=(0, 1, 2)``.
+
+    Example:
+        >>> feature = aq.MFCC(sr=16000, hop_length=160, n_mfcc=13) >> aq.Delta(order=(0, 1, 2))
+        >>> feature(np.zeros(16000)).shape
+        (101, 39)
     """
 
     width: int = 9
@@ -357,11 +369,15 @@ class Delta(Feature):
 class PCEN(Feature):
     """Per-channel energy normalisation (Wang et al. 2017, arXiv:1607.05666): ``librosa.pcen(S * scale)``.
 
-    Reads a mel spectrogram, usually of `power` 1: ``Mel(power=1.0) >> PCEN()``.
+    It reads a mel spectrogram, usually of `power` 1.
 
     Args:
         gain, bias, power, time_constant, eps: as in librosa; `time_constant` in seconds.
         scale: factor before everything else; librosa's defaults expect samples in [-2**31, 2**31).
+
+    Example:
+        >>> (aq.Mel(sr=16000, hop_length=160, power=1.0) >> aq.PCEN())(np.zeros(16000)).shape
+        (101, 40)
     """
 
     gain: float = 0.98
@@ -383,9 +399,11 @@ class PCEN(Feature):
 
 @dataclass(frozen=True, repr=False)
 class Chain(Feature):
-    """Descriptions one after another: ``LogMel() >> Delta(order=(0, 1, 2))``, or ``Chain([LogMel(), Delta()])``.
+    """Descriptions one after another: the first turns samples into frames, the others read frames.
 
-    The first turns samples into frames; the others read frames.
+    Example:
+        >>> aq.Chain([aq.LogMel(), aq.Delta(order=(0, 1))]) == aq.LogMel() >> aq.Delta(order=(0, 1))
+        True
     """
 
     stages: tuple[Feature, ...] = field(default=())
@@ -429,7 +447,3 @@ class Chain(Feature):
         for stage in self.stages:
             n_features = stage.n_features_after(n_features)
         return n_features
-
-
-def _is_flag(value: Any) -> bool:
-    return isinstance(value, (bool, np.bool_))

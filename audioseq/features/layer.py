@@ -38,6 +38,13 @@ class FeatureLayer(keras.layers.Layer):
 
     Output shape:
         ``(batch, time, features)``, float32. A clip shorter than one frame gives no frame unless centred.
+
+    Example:
+        >>> import keras
+        >>> layer = aq.FeatureLayer(aq.LogMel(sr=16000, hop_length=160, n_mels=40))
+        >>> network = keras.Sequential([keras.Input((16000,)), layer, keras.layers.GRU(32), keras.layers.Dense(10)])
+        >>> layer(np.zeros((2, 16000), np.float32)).shape, network.output_shape
+        (TensorShape([2, 101, 40]), (None, 10))
     """
 
     def __init__(self, feature: Feature, **kwargs: Any) -> None:

@@ -45,6 +45,16 @@ class FrameStream:
 
     Attributes:
         ahead: later frames that a frame sees.
+
+    Example:
+        >>> log_mel, y = aq.LogMel(sr=16000, hop_length=160), np.zeros(16000, np.float32)
+        >>> stream, found = log_mel.stream(), []
+        >>> state = stream.initial_state()
+        >>> for block in np.split(y, 10):
+        ...     frames, state = stream(block, state)
+        ...     found.append(frames)
+        >>> np.concatenate([*found, stream.finish(state)]).shape == log_mel(y).shape
+        True
     """
 
     def __init__(self, feature: Description) -> None:

@@ -48,6 +48,14 @@ def load_model(path: str | os.PathLike[str], kind: type[keras.Model] | None = No
     Raises:
         ModelError: for a file that is missing, cut short, not a Keras model, of another kind, or that holds what a
             model may not; with the place in the file.
+
+    Example:
+        >>> from audioseq.files import shipped
+        >>> model = aq.load_model(shipped("assets", "speech", "model.keras"))
+        >>> model.sr, len(model.class_names)
+        (16000, 14)
+        >>> model.classify(shipped("assets", "commands", "left", "us-hugo_nohash_0.flac")).label
+        'left'
     """
     path = Path(path)
     if not path.is_file():

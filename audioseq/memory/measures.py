@@ -53,6 +53,13 @@ def hidden_states(model: keras.Model, x: Any) -> dict[str, np.ndarray]:
     Raises:
         RecurrentError: for a model without recurrent layers or whose memory cannot be followed, or another shape.
         AudioError, MidiError: for a file that cannot be read.
+
+    Example:
+        >>> import keras
+        >>> network = keras.Sequential([keras.Input((None, 8)), keras.layers.LSTM(16, name="lstm")])
+        >>> states = aq.hidden_states(network, np.zeros((50, 8), np.float32))
+        >>> {name: state.shape for name, state in states.items()}
+        {'lstm': (50, 16)}
     """
     prepared = recurrent.prepare(model, x)
     found = {}
@@ -152,6 +159,16 @@ def gradient_flow(model: keras.Model, x: Any, layer: str | None = None) -> Gradi
     Raises:
         RecurrentError: as for `hidden_states`, and for a name that is not there.
         AudioError, MidiError: for a file that cannot be read.
+
+    Example:
+        >>> import keras
+        >>> rnn = keras.layers.SimpleRNN(16, name="rnn")
+        >>> network = keras.Sequential([keras.Input((None, 8)), rnn, keras.layers.Dense(2)])
+        >>> rnn.set_weights([np.zeros((8, 16)), 0.5 * np.eye(16), np.zeros(16)])  # halves its memory at each step
+        >>> flow = aq.gradient_flow(network, np.zeros((50, 8), np.float32))
+        >>> flow["rnn"].norms[:4].round(3).tolist(), flow["rnn"].horizon
+        ([1.0, 0.5, 0.25, 0.125], 4)
+        >>> fig = flow.plot("flow.png")
     """
     prepared = recurrent.prepare(model, x)
     layers = {}
@@ -262,6 +279,15 @@ def memory_share(
         RecurrentError: as for `gradient_flow`; of a score, also for a padded sequence, and for a model that cannot
             read one that ends earlier.
         AudioError, MidiError: for a file that cannot be read.
+
+    Example:
+        >>> import keras
+        >>> network = keras.Sequential([keras.Input((None, 8)), keras.layers.GRU(16), keras.layers.Dense(2)])
+        >>> x = np.random.default_rng(0).standard_normal((20, 8)).astype(np.float32)
+        >>> found = aq.memory_share(network, x)
+        >>> found.share.shape, found.share.sum(axis=1).round(3).tolist() == [1.0] * 20
+        ((20, 20), True)
+        >>> fig = found.plot("share.png")
     """
     if of not in ("state", "score"):
         raise RecurrentError(f'of is "state" or "score". Received: {of!r}')

@@ -31,6 +31,15 @@ class GradientMonitor(keras.callbacks.Callback):
     Args:
         model: the recurrent model to look into: of an `AugmentedClassifier` its classifier.
         probe: one sequence, as for `gradient_flow`: for example a clip of the validation set.
+
+    Example:
+        >>> import keras
+        >>> network = keras.Sequential([keras.Input((None, 8)), keras.layers.GRU(16), keras.layers.Dense(1)])
+        >>> network.compile("adam", "mse")
+        >>> x, y = np.random.default_rng(0).standard_normal((64, 20, 8)), np.zeros((64, 1))
+        >>> history = network.fit(x, y, callbacks=[aq.GradientMonitor(network, x[0])], verbose=0)
+        >>> sorted(history.history)
+        ['clipped_share', 'gradient_norm', 'horizon', 'loss']
     """
 
     def __init__(self, model: keras.Model, probe: Any) -> None:

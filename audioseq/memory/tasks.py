@@ -39,6 +39,12 @@ def adding_problem(length: int) -> Task:
     """Add the two numbers that are marked, one in each half of `length` steps: right is within 0.1 of the sum.
 
     Always to predict 1 is right in 19 % and has a squared error of 1/6.
+
+    Example:
+        >>> task = aq.tasks.adding_problem(100)
+        >>> x, y = task.batch(32, np.array([0, 0]))
+        >>> x.shape, y.shape
+        (TensorShape([32, 100, 2]), TensorShape([32]))
     """
     import tensorflow as tf
 
@@ -61,7 +67,14 @@ def adding_problem(length: int) -> Task:
 
 
 def copy_task(lag: int) -> Task:
-    """Repeat three symbols of four after `lag` blank steps; each symbol is right or wrong by itself."""
+    """Repeat three symbols of four after `lag` blank steps; each symbol is right or wrong by itself.
+
+    Example:
+        >>> task = aq.tasks.copy_task(20)
+        >>> x, y = task.batch(32, (0, 0))
+        >>> x.shape, y.shape, task.guess
+        (TensorShape([32, 26, 6]), TensorShape([32, 3]), 0.25)
+    """
     import tensorflow as tf
 
     shown, symbols = 3, 4

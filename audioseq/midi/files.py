@@ -61,6 +61,13 @@ def load_midi(
     Raises:
         MidiError: the file is absent, no MIDI, damaged, or over a limit.
         ValueError: `sustain` is neither.
+
+    Example:
+        >>> chorale = aq.chorales.chorales()[0]
+        >>> aq.save_midi("chorale.mid", aq.midi.as_pretty_midi(chorale.score))
+        >>> piece = aq.load_midi("chorale.mid")
+        >>> len(piece.instruments), round(piece.get_end_time(), 1)
+        (4, 65.5)
     """
     return as_pretty_midi(read_score(path, sustain=sustain, limits=limits))
 
@@ -78,6 +85,12 @@ def save_midi(path: str | os.PathLike[str], notes: Score | pretty_midi.PrettyMID
         ValueError: another suffix, what is no piece, or a note that does not end after it begins and would sound for
             ever.
         OSError: the disk is full or the place cannot be written. The old file stays as it was.
+
+    Example:
+        >>> piece = aq.tokens.notes_of_roll(np.eye(128)[[60, 60, 64, 67]], frames_per_second=2)
+        >>> aq.save_midi("chord.mid", piece)
+        >>> [(note.pitch, note.start, note.end) for note in aq.load_midi("chord.mid").instruments[0].notes]
+        [(60, 0.0, 1.0), (64, 1.0, 1.5), (67, 1.5, 2.0)]
     """
     if Path(path).suffix.lower() not in (".mid", ".midi"):
         raise ValueError(f"path must end in .mid or .midi. Received: {os.fsdecode(path)!r}")
@@ -112,5 +125,10 @@ def find_midi(folder: str | os.PathLike[str], *, recursive: bool = True) -> list
 
     Raises:
         FolderError: `folder` is absent or a file, or it or a folder below it may not be read.
+
+    Example:
+        >>> aq.save_midi("pieces/one.mid", aq.tokens.notes_of_roll(np.eye(128)[[60, 62]]))
+        >>> [str(path) for path in aq.midi.find_midi("pieces")]
+        ['pieces/one.mid']
     """
     return find_files(folder, MIDI_SUFFIXES, recursive=recursive)

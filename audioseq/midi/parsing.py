@@ -47,6 +47,14 @@ def read_score(
 
     Raises:
         MidiError: the file is no MIDI, damaged, or over a limit.
+
+    Example:
+        >>> aq.save_midi("scale.mid", aq.tokens.notes_of_roll(np.eye(128)[[60, 62, 64, 65]], frames_per_second=2))
+        >>> score = aq.midi.read_score("scale.mid")
+        >>> score
+        Score(4 notes, 1 instrument, 2.00 s, tempo 120, meter 4/4)
+        >>> score.notes["pitch"].tolist(), score.notes["start"].tolist()
+        ([60, 62, 64, 65], [0.0, 0.5, 1.0, 1.5])
     """
     if sustain not in ("keep", "fold"):
         raise ValueError(f'sustain must be "keep" or "fold". Received: {sustain!r}')

@@ -185,7 +185,13 @@ def as_score(notes: Score | pretty_midi.PrettyMIDI) -> Score:
 
 
 def as_pretty_midi(score: Score) -> pretty_midi.PrettyMIDI:
-    """The `pretty_midi.PrettyMIDI` of a score; times are the score's own, to the bit."""
+    """The `pretty_midi.PrettyMIDI` of a score; times are the score's own, to the bit.
+
+    Example:
+        >>> piece = aq.midi.as_pretty_midi(aq.chorales.chorales()[0].score)
+        >>> [instrument.name for instrument in piece.instruments]
+        ['Soprano', 'Alto', 'Tenor', 'Bass']
+    """
     import pretty_midi
 
     resolution, tempos = score.resolution, score.tempos

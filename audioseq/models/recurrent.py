@@ -21,6 +21,14 @@ class LSTM(keras.layers.LSTM):
     """`keras.layers.LSTM`, with a faster gradient in training on TensorFlow's CPU kernels.
 
     Arguments, weights, shapes and saved configuration are those of `keras.layers.LSTM`.
+
+    Example:
+        >>> import keras
+        >>> inputs = keras.Input((None, 40))
+        >>> x = aq.models.LSTM(64, return_sequences=True)(inputs)
+        >>> network = keras.Model(inputs, keras.layers.Dense(12)(aq.models.LSTM(64)(x)))
+        >>> network.output_shape
+        (None, 12)
     """
 
     def call(self, sequences: Any, initial_state: Any = None, mask: Any = None, training: bool = False) -> Any:

@@ -47,6 +47,12 @@ def polyphony_lstm(
 
     Raises:
         ArgumentError: for a size that is no whole number from 1 on (units: 4), or another dropout than from 0 to 1.
+
+    Example:
+        >>> network = aq.models.polyphony_lstm(88, units=64)
+        >>> frames = np.zeros((2, 16, 88), np.float32)  # sixteen frames of two pieces
+        >>> network(frames).shape  # logits of the frames that follow
+        TensorShape([2, 16, 88])
     """
     check_sizes(keys=keys, units=units, hidden=hidden)
     require(units >= 4, "units is a whole number, 4 or above", units)  # parts of the network have a quarter of them

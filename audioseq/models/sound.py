@@ -52,12 +52,24 @@ def rnn(n_features: int, n_classes: int, *, units: int = 128, dropout: float = 0
 
 
 def lstm(n_features: int, n_classes: int, *, units: int = 128, dropout: float = 0.2) -> keras.Model:
-    """Two layers of long short-term memory (Hochreiter & Schmidhuber 1997); the state after the last frame answers."""
+    """Two layers of long short-term memory (Hochreiter & Schmidhuber 1997); the state after the last frame answers.
+
+    Example:
+        >>> network = aq.models.lstm(40, 12, units=64)
+        >>> network(np.zeros((2, 101, 40), np.float32)).shape
+        TensorShape([2, 12])
+    """
     return _recurrent("lstm", LSTM, n_features, n_classes, units, dropout)
 
 
 def gru(n_features: int, n_classes: int, *, units: int = 128, dropout: float = 0.2) -> keras.Model:
-    """Two layers of gated recurrent units (Cho et al. 2014); the state after the last frame answers."""
+    """Two layers of gated recurrent units (Cho et al. 2014); the state after the last frame answers.
+
+    Example:
+        >>> network = aq.models.gru(40, 12)  # 40 features in a frame, 12 classes
+        >>> network(np.zeros((2, 101, 40), np.float32)).shape
+        TensorShape([2, 12])
+    """
     return _recurrent("gru", layers.GRU, n_features, n_classes, units, dropout)
 
 
@@ -88,6 +100,11 @@ def cnn_lstm(
     No convolution sees a later frame (zeros stand before the first), so the state at a frame is the same whether the
     clip goes on or not. One state stands for `TIME_STRIDE` frames. The answer comes from `heads` weighted means of the
     states, each state weighed by itself alone, so that running sums are enough to give it at any time.
+
+    Example:
+        >>> network = aq.models.cnn_lstm(40, 12)
+        >>> network(np.zeros((2, 101, 40), np.float32)).shape
+        TensorShape([2, 12])
     """
     check_sizes(n_features=n_features, n_classes=n_classes, units=units, heads=heads)
     check_sizes_of_layers(filters=filters)
@@ -113,6 +130,11 @@ def attention_rnn(
 ) -> keras.Model:
     """Convolutions, two bidirectional GRUs, and attention over the whole clip: MHAtt-RNN (Rybakov et al. 2020,
     arXiv:2005.06720), rebuilt. A query made from the mean state weighs the states of all times in `heads` ways.
+
+    Example:
+        >>> network = aq.models.attention_rnn(40, 12)
+        >>> network(np.zeros((2, 101, 40), np.float32)).shape
+        TensorShape([2, 12])
     """
     check_sizes(n_features=n_features, n_classes=n_classes, units=units, heads=heads)
     check_sizes_of_layers(filters=filters)

@@ -33,6 +33,12 @@ def event_lstm(
 
     Raises:
         ArgumentError: for sizes that are no whole numbers from 1 on, or another dropout than from 0 to 1.
+
+    Example:
+        >>> tokenizer = aq.EventTokenizer()
+        >>> network = aq.models.event_lstm(tokenizer.size, units=(64, 64), embedding=32)
+        >>> network(np.zeros((2, 50), np.int32)).shape == (2, 50, tokenizer.size)
+        True
     """
     check_sizes_of_layers(units=units)
     recurrent = [LSTM(n, return_sequences=True, dtype=FULL) for n in units]
@@ -42,7 +48,13 @@ def event_lstm(
 def event_gru(
     size: int, *, units: Sequence[int] = (256, 256), embedding: int = 128, dropout: float = 0.2, tied: bool = False
 ) -> TokenNetwork:
-    """As `event_lstm`, of gated recurrent units."""
+    """As `event_lstm`, of gated recurrent units.
+
+    Example:
+        >>> network = aq.models.event_gru(size=130, units=(64, 64), embedding=32)
+        >>> network(np.zeros((2, 50), np.int32)).shape
+        TensorShape([2, 50, 130])
+    """
     check_sizes_of_layers(units=units)
     recurrent = [layers.GRU(n, return_sequences=True, dtype=FULL) for n in units]
     return TokenNetwork(size, recurrent, embedding=embedding, dropout=dropout, tied=tied, name="event_gru")

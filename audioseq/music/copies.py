@@ -55,6 +55,11 @@ def melody(notes: Score | pretty_midi.PrettyMIDI) -> np.ndarray:
 
     Returns:
         Structured array ``(notes,)`` with the fields of `Score.notes`, by start.
+
+    Example:
+        >>> notes = aq.copies.melody(aq.chorales.chorales()[0].score)
+        >>> notes["pitch"][:8].tolist()
+        [65, 72, 69, 65, 72, 74, 74, 72]
     """
     table = as_score(notes).notes
     table = table[~table["is_drum"]]
@@ -239,6 +244,12 @@ def shared_grams(
     Raises:
         TypeError: there is something that is no piece.
         ValueError: `n` is below 1, or names are missing.
+
+    Example:
+        >>> pieces = [chorale.score for chorale in aq.chorales.chorales()[:40]]
+        >>> leakage = aq.copies.shared_grams(pieces[:30], pieces[30:])
+        >>> leakage.judged, leakage.whole
+        (10, 1)
     """
     require(is_count(n, 1, 10**6), "n is a whole number of intervals, 1 or more", n)
     training_names = _names(training_names, training, "training_names")
@@ -359,6 +370,12 @@ class CopyIndex:
     Raises:
         TypeError: there is something that is no piece.
         ValueError: names are missing.
+
+    Example:
+        >>> training = [chorale.score for chorale in aq.chorales.chorales()[:20]]
+        >>> index = aq.copies.CopyIndex(training)
+        >>> index.longest(training[3]).share
+        1.0
     """
 
     def __init__(

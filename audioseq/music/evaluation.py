@@ -100,6 +100,16 @@ def evaluate_music(
 
     Raises:
         ValueError: tokens of another tokenizer, no held-out piece, or none to write.
+
+    Example:
+        >>> from audioseq.files import shipped
+        >>> model = aq.load_model(shipped("assets", "music", "model.keras"))
+        >>> for chorale in aq.chorales.chorales()[:2]:
+        ...     aq.save_midi(f"pieces/{chorale.name}.mid", aq.midi.as_pretty_midi(chorale.score))
+        >>> pieces, _ = aq.tunes.whole_folder("pieces", model.tokenizer)
+        >>> found = aq.music.evaluate_music(model, pieces, generated=1)
+        >>> found.likelihood.pieces, found.statistics.n_generated
+        (2, 1)
     """
     require(is_count(generated, 1, 10**6), "generated is a whole number of pieces, 1 or more", generated)
     require(len(held_out) > 0, "there is a held-out piece or more", len(held_out))

@@ -57,6 +57,14 @@ class Options:
 
     Raises:
         ValueError: one of them is outside its domain.
+
+    Example:
+        >>> from audioseq.files import shipped
+        >>> model = aq.load_model(shipped("assets", "music", "model.keras"))
+        >>> options = aq.Options(bars=2, key="C major", temperature=0.9)
+        >>> piece = model.generate(options=options, seed=1)
+        >>> sorted({note.pitch % 12 for voice in piece.instruments for note in voice.notes} - {0, 2, 4, 5, 7, 9, 11})
+        []
     """
 
     bars: int | None = None
@@ -153,6 +161,14 @@ class SequenceGenerator(WholeModel):
 
     Output shape:
         ``(batch, time, tokens)``, logits.
+
+    Example:
+        >>> from audioseq.files import shipped
+        >>> model = aq.load_model(shipped("assets", "music", "model.keras"))
+        >>> piece = model.generate(bars=2, seed=1)
+        >>> len(piece.instruments), round(piece.get_end_time()), piece.seed
+        (4, 5, 1)
+        >>> aq.save_midi("new.mid", piece)
     """
 
     def __init__(

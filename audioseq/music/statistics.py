@@ -103,6 +103,11 @@ def describe(notes: Score | pretty_midi.PrettyMIDI, *, steps_per_beat: int = 16)
     Raises:
         TypeError: `notes` is no piece.
         ValueError: `steps_per_beat` is outside its domain.
+
+    Example:
+        >>> figures = aq.statistics.describe(aq.chorales.chorales()[0].score)
+        >>> figures.n_notes, figures.lowest, figures.highest, round(figures.polyphony, 1)
+        (344, 41, 77, 3.9)
     """
     require(is_count(steps_per_beat, 1, 960), "steps_per_beat is a whole number, 1 to 960", steps_per_beat)
     score = as_score(notes)
@@ -282,6 +287,12 @@ def compare(
     Raises:
         TypeError: there is something that is no piece.
         ValueError: a set is empty, or `steps_per_beat` is outside its domain.
+
+    Example:
+        >>> pieces = [chorale.score for chorale in aq.chorales.chorales()[:20]]
+        >>> compared = aq.statistics.compare(pieces[:10], pieces[10:])
+        >>> compared.n_generated, compared.n_held_out, compared.figures["pitch_class_entropy"].within
+        (10, 10, True)
     """
     sets = [
         [piece if isinstance(piece, Statistics) else describe(piece, steps_per_beat=steps_per_beat) for piece in pieces]

@@ -58,6 +58,12 @@ def synthesize(
     Raises:
         TypeError: `notes` is no piece.
         ValueError: there are no notes, the piece is over an hour, or an argument is outside its domain.
+
+    Example:
+        >>> piece = aq.tokens.notes_of_roll(np.eye(128)[[60, 64, 67, 72]], frames_per_second=4)
+        >>> y = aq.synthesis.synthesize(piece, sr=16000)
+        >>> y.dtype, bool(np.abs(y).max() <= 1)
+        (dtype('float32'), True)
     """
     score = _piece(notes, sr)
     require(0 < gain <= 100, "gain is a number above 0, at most 100", gain)
@@ -95,6 +101,12 @@ def save_wav(path: str | os.PathLike[str], notes: Score | pretty_midi.PrettyMIDI
     Raises:
         TypeError, ValueError: as `render`; or `path` does not end in .wav.
         OSError: the place cannot be written.
+
+    Example:
+        >>> piece = aq.tokens.notes_of_roll(np.eye(128)[[60, 64, 67, 72]], frames_per_second=4)
+        >>> aq.synthesis.save_wav("chord.wav", piece)
+        >>> aq.info("chord.wav").sr, aq.info("chord.wav").duration > 1
+        (22050, True)
     """
     if Path(path).suffix.lower() != ".wav":
         raise ValueError(f"path must end in .wav. Received: {os.fsdecode(path)!r}")

@@ -32,6 +32,10 @@ def gradient_flow(
 
     Returns:
         The figure of Matplotlib.
+
+    Example:
+        >>> norms = {"rnn": 0.5 ** np.arange(50), "lstm": 0.97 ** np.arange(50)}
+        >>> fig = aq.plots.gradient_flow("flow.png", norms, {"rnn": 4, "lstm": None})
     """
     fig = new_figure(7, 4)
     ax = fig.add_subplot()
@@ -74,6 +78,10 @@ def memory_share(
 
     Returns:
         The figure of Matplotlib.
+
+    Example:
+        >>> share = np.tril(np.ones((20, 20)))
+        >>> fig = aq.plots.memory_share("share.png", share / share.sum(axis=1, keepdims=True), seconds_per_step=0.04)
     """
     sound = frames is not None and seconds_per_step is not None
     fig = new_figure(7, 8.4 if sound else 6.2)

@@ -45,6 +45,9 @@ def notes(
         TypeError: `piece` is no piece.
         ValueError: `prompt_end` is outside its domain, or the piece has more than 100,000 bars.
         OSError: the place cannot be written.
+
+    Example:
+        >>> aq.plots.notes("chorale.png", aq.chorales.chorales()[0].score, "BWV 1.6")
     """
     score = as_score(piece)
     rule = "prompt_end is a time in seconds, 0 or more, or None"

@@ -26,6 +26,9 @@ def confusion_matrix(
         counts: clips, ``(classes, classes)``: `Evaluation.confusion`.
         class_names: in the order of both axes.
         title: over the picture.
+
+    Example:
+        >>> aq.plots.confusion_matrix("confusion.png", [[9, 1], [2, 8]], ["left", "right"], "20 clips")
     """
     names, counts = class_names, np.asarray(counts)
     share = counts / np.maximum(1, counts.sum(1, keepdims=True))

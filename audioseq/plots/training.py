@@ -15,6 +15,11 @@ def learning_curve(
 ) -> None:
     """Loss, and accuracy where there is one, over the epochs, training beside validation; a dot on the epoch that was
     kept, from 0.
+
+    Example:
+        >>> losses = [(2.0, 2.1), (1.0, 1.4), (0.5, 1.6)]
+        >>> history = [{"epoch": i, "loss": loss, "val_loss": val} for i, (loss, val) in enumerate(losses)]
+        >>> aq.plots.learning_curve("curve.png", history, best_epoch=1)
     """
     panels = [("loss", "cross-entropy, nats"), ("accuracy", "accuracy, %")]
     panels = [(name, label) for name, label in panels if name in history[0]]

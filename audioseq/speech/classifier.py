@@ -69,6 +69,16 @@ class SequenceClassifier(WholeModel):
 
     Output shape:
         ``(batch, classes)``, logits.
+
+    Example:
+        >>> from audioseq.files import shipped
+        >>> log_mel = aq.LogMel(sr=16000, n_fft=512, win_length=480, hop_length=160, n_mels=40)
+        >>> model = aq.SequenceClassifier(log_mel, aq.models.gru(40, 2), ["left", "right"])
+        >>> model(np.zeros((8, 16000), np.float32)).shape  # logits, before any training
+        TensorShape([8, 2])
+        >>> trained = aq.load_model(shipped("assets", "speech", "model.keras"))
+        >>> trained.classify(shipped("assets", "commands", "left", "us-hugo_nohash_0.flac")).label
+        'left'
     """
 
     def __init__(

@@ -33,6 +33,12 @@ class Event:
         label: class name.
         score: highest averaged probability.
         detected: seconds from the first sample to the sample with which it became known.
+
+    Example:
+        >>> spoken = [aq.Event(start=0.2, end=0.8, label="go", score=1.0)]
+        >>> found = aq.Event(start=0.3, end=0.8, label="go", score=0.91)
+        >>> len(aq.speech.match_events(spoken, [found]).hits)
+        1
     """
 
     start: float
@@ -71,6 +77,16 @@ class Detector:
         ArgumentError: for what is no model.
         StreamError: for a threshold that is not from 0 to 1 or of a label that is no word of the model, or times that
             are no seconds.
+
+    Example:
+        >>> from audioseq.files import shipped
+        >>> model = aq.load_model(shipped("assets", "speech", "model.keras"))
+        >>> word, sr = aq.load(shipped("assets", "commands", "left", "us-hugo_nohash_0.flac"), sr=model.sr)
+        >>> y = np.concatenate([np.zeros(sr, np.float32), word, np.zeros(sr, np.float32)])
+        >>> detector = aq.Detector(model, threshold={"left": 0.6})
+        >>> events = [event for block in np.array_split(y, 30) for event in detector.push(block)] + detector.finish()
+        >>> [(event.label, round(event.start)) for event in events]
+        [('left', 1)]
     """
 
     def __init__(

@@ -122,6 +122,16 @@ class Streaming:
     Raises:
         ArgumentError: for what is no classifier.
         ValueError: for a feature that needs the whole clip.
+
+    Example:
+        >>> from audioseq.files import shipped
+        >>> stream = aq.load_model(shipped("assets", "speech", "model.keras")).streaming()
+        >>> stream.causal, stream.hop
+        (True, 0.04)
+        >>> state = stream.initial_state()
+        >>> scores, state = stream(np.zeros(16000, np.float32), state)
+        >>> scores.shape
+        (25, 14)
     """
 
     def __init__(self, model: Recogniser) -> None:

@@ -45,6 +45,13 @@ def match_events(spoken: Iterable[Event], events: Iterable[Event], *, tolerance:
 
     An event meets a word of its label when its middle lies within the word, `tolerance` seconds to either side (half a
     second in NIST's spoken term detection, Fiscus et al. 2007).
+
+    Example:
+        >>> spoken = [aq.Event(1.0, 1.5, "left", 1.0), aq.Event(3.0, 3.4, "go", 1.0)]
+        >>> events = [aq.Event(1.1, 1.6, "left", 0.9), aq.Event(5.0, 5.5, "up", 0.6)]
+        >>> match = aq.speech.match_events(spoken, events)
+        >>> len(match.hits), [word.label for word in match.missed], [event.label for event in match.false_alarms]
+        (1, ['go'], ['up'])
     """
     spoken = sorted(spoken, key=lambda word: word.start)
     events = sorted(events, key=lambda event: event.start)
@@ -98,6 +105,15 @@ def tune_thresholds(
     Raises:
         ArgumentError: for what is no model.
         ValueError: for no streams, or words that are none of the model's.
+
+    Example:
+        >>> from audioseq.files import shipped
+        >>> model = aq.load_model(shipped("assets", "speech", "model.keras"))
+        >>> y, _ = aq.load(shipped("assets", "commands", "go", "us-hugo_nohash_0.flac"), sr=model.sr)
+        >>> y = np.pad(y, model.sr)  # a second of silence on both sides
+        >>> threshold = aq.tune_thresholds(model, [(y, [aq.Event(1.0, 1.5, "go", 1.0)])])
+        >>> threshold["go"]
+        0.5
     """
     stream = stream_of(model)
 

@@ -77,6 +77,15 @@ class BeatTokenizer(Tokenizer):
         parts: what separates notes: "program" (drums are one of them), "track" (the place of their instrument, 16
             at most, all programs 0 when decoded; drums too) or None (one voice; drums are left out).
         low, high: pitches that are encoded; others are left out, except of drums.
+
+    Example:
+        >>> tokenizer = aq.BeatTokenizer(velocity_bins=0, tempo_bins=0, parts="track")
+        >>> tokens = tokenizer.encode(aq.chorales.chorales()[0].score)
+        >>> [tokenizer.vocabulary[token] for token in tokens[:5]]
+        ['bar', 'position_12', 'track_0', 'pitch_65', 'duration_4']
+        >>> piece = tokenizer.decode(tokens, tempo=60)
+        >>> len(piece.instruments), piece.get_end_time()
+        (4, 83.0)
     """
 
     steps_per_beat: int = 4

@@ -47,6 +47,14 @@ def piano_roll(
 
     Raises:
         ValueError: an argument is outside its domain, no note is left, or there are more than 4,194,304 frames.
+
+    Example:
+        >>> score = aq.chorales.chorales()[0].score
+        >>> roll = aq.piano_roll(score, frames_per_beat=4)  # a frame is a sixteenth
+        >>> roll.shape, roll.dtype
+        ((332, 128), dtype('uint8'))
+        >>> np.flatnonzero(roll[12]).tolist()  # the first chord: F major
+        [53, 57, 60, 65]
     """
     require(keys in LOWEST, "keys is 128 or 88", keys)
     require(0 < frames_per_second < float("inf"), "frames_per_second is a number above 0", frames_per_second)
@@ -86,6 +94,14 @@ def notes_of_roll(
 
     Raises:
         ValueError: an argument is outside its domain.
+
+    Example:
+        >>> roll = np.zeros((8, 128), np.uint8)
+        >>> roll[0:6, 60] = 1
+        >>> roll[4:8, 64] = 1
+        >>> piece = aq.tokens.notes_of_roll(roll, frames_per_second=4)
+        >>> [(note.pitch, note.start, note.end) for note in piece.instruments[0].notes]
+        [(60, 0.0, 1.5), (64, 1.0, 2.0)]
     """
     roll = np.asarray(roll)
     require(roll.ndim == 2 and roll.shape[-1] in LOWEST, "roll has shape (time, 128) or (time, 88)", roll.shape)

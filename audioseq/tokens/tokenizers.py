@@ -34,7 +34,13 @@ __all__ = ["EventTokenizer", "MelodyTokenizer", "tokenizer_from_dict"]
 
 
 def tokenizer_from_dict(config: dict[str, Any]) -> Tokenizer:
-    """The tokenizer that `to_dict` wrote. Raises ValueError for a name that is no tokenizer."""
+    """The tokenizer that `to_dict` wrote. Raises ValueError for a name that is no tokenizer.
+
+    Example:
+        >>> saved = aq.MelodyTokenizer(low=48, high=84).to_dict()
+        >>> aq.tokens.tokenizer_from_dict(saved) == aq.MelodyTokenizer(low=48, high=84)
+        True
+    """
     config = dict(config)
     name = config.pop("tokenizer", None)
     kinds = {kind.__name__: kind for kind in (BeatTokenizer, EventTokenizer, MelodyTokenizer)}
@@ -61,6 +67,15 @@ class EventTokenizer(Tokenizer):
         drums: whether drum hits are encoded too, as tokens of their own without note-offs. A hit lasts a step.
         low, high: pitches that are encoded; others are left out.
         program: MIDI program of the decoded instrument.
+
+    Example:
+        >>> piece = aq.tokens.notes_of_roll(np.eye(128)[[60, 64]], frames_per_second=2)
+        >>> tokenizer = aq.EventTokenizer()
+        >>> tokens = tokenizer.encode(piece)
+        >>> [tokenizer.vocabulary[token] for token in tokens]
+        ['velocity_19', 'note_on_60', 'shift_50', 'note_off_60', 'note_on_64', 'shift_50', 'note_off_64']
+        >>> tokenizer.decode(tokens).get_end_time()
+        1.0
     """
 
     steps_per_second: int = 100
@@ -222,6 +237,15 @@ class MelodyTokenizer(Tokenizer):
         low, high: pitches that are encoded; others are left out.
         track: place of the one instrument that is encoded; None: all.
         tempo, program: of the decoded piece, in quarter notes a minute.
+
+    Example:
+        >>> piece = aq.tokens.notes_of_roll(np.eye(128)[[60, 60, 64, 67]], frames_per_second=2)
+        >>> tokenizer = aq.MelodyTokenizer(steps_per_beat=1)
+        >>> tokens = tokenizer.encode(piece)
+        >>> [tokenizer.vocabulary[token] for token in tokens]
+        ['pitch_60', 'hold', 'pitch_64', 'pitch_67']
+        >>> [tokenizer.vocabulary[token] for token in tokenizer.transpose(tokens, -12)]
+        ['pitch_48', 'hold', 'pitch_52', 'pitch_55']
     """
 
     steps_per_beat: int = 4

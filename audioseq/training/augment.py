@@ -88,6 +88,10 @@ class TimeShift(_Augmentation):
     Args:
         seconds: greatest shift, to either side.
         sr: sample rate of the clips in Hz: `Words.sr`, `SequenceClassifier.sr`.
+
+    Example:
+        >>> aq.augment.TimeShift(0.1, sr=16000)(np.zeros((8, 16000), np.float32), training=True).shape
+        TensorShape([8, 16000])
     """
 
     def __init__(self, seconds: float = 0.1, *, sr: int, **kwargs: Any) -> None:
@@ -109,7 +113,12 @@ class TimeShift(_Augmentation):
 
 @keras.saving.register_keras_serializable("audioseq")
 class Gain(_Augmentation):
-    """Changes the level by a number of decibels drawn from `decibels`."""
+    """Changes the level by a number of decibels drawn from `decibels`.
+
+    Example:
+        >>> np.round(aq.augment.Gain((6.0, 6.0))(np.ones((1, 3), np.float32), training=True), 1)
+        array([[2., 2., 2.]], dtype=float32)
+    """
 
     def __init__(self, decibels: tuple[float, float] = (-6.0, 6.0), **kwargs: Any) -> None:
         super().__init__(**kwargs)
@@ -130,6 +139,10 @@ class Resample(_Augmentation):
         rate: factors of speed; 1.1 is a tenth faster. (kws_streaming used 0.85 to 1.15.)
 
     Values between samples come from a cubic through the four nearest (Catmull & Rom 1974).
+
+    Example:
+        >>> aq.augment.Resample((0.9, 1.1))(np.zeros((8, 16000), np.float32), training=True).shape
+        TensorShape([8, 16000])
     """
 
     def __init__(self, rate: tuple[float, float] = (0.85, 1.15), **kwargs: Any) -> None:
@@ -164,6 +177,11 @@ class BackgroundNoise(_Augmentation):
         noise: recordings, each ``(samples,)`` float, at the clips' own rate. They are joined end to end.
         snr: decibels of the clip's power over the noise's, each taken over the whole stretch.
         floor: dBFS under which a clip counts as silent; its noise is set against this level instead.
+
+    Example:
+        >>> noise = aq.augment.BackgroundNoise([np.ones(48000)], snr=(20.0, 20.0))
+        >>> np.round(noise(np.ones((1, 3), np.float32), training=True), 2)  # 20 dB: a tenth
+        array([[1.1, 1.1, 1.1]], dtype=float32)
     """
 
     def __init__(
@@ -224,6 +242,10 @@ class Reverberation(_Augmentation):
         direct: decibels of the direct sound over the reverberation.
         sr: sample rate of the clips in Hz: `Words.sr`, `SequenceClassifier.sr`.
         length: seconds of the impulse response that are computed.
+
+    Example:
+        >>> aq.augment.Reverberation(sr=16000)(np.zeros((8, 16000), np.float32), training=True).shape
+        TensorShape([8, 16000])
     """
 
     def __init__(
@@ -271,6 +293,11 @@ class FilterAugment(_Augmentation):
         gain: greatest height of the line, in the unit of the frames: dB for log-mel frames, standard deviations for
             normalised ones.
         bands: stretches of the line, so that it bends ``bands - 1`` times.
+
+    Example:
+        >>> coloured = aq.augment.FilterAugment()(np.zeros((1, 101, 40), np.float32), training=True)
+        >>> float(np.ptp(coloured, axis=1).max())  # all frames have the same line
+        0.0
     """
 
     rank, takes = 3, "(batch, time, features) or (time, features)"
@@ -300,6 +327,10 @@ class SpecAugment(_Augmentation):
         time_masks, time_width: how many stretches, and their greatest width in frames.
         feature_masks, feature_width: how many bands, and their greatest width in features.
         value: what stands in the hidden places; 0 is the mean of normalised frames.
+
+    Example:
+        >>> np.unique(aq.augment.SpecAugment(seed=0)(np.ones((1, 101, 40), np.float32), training=True))
+        array([0., 1.], dtype=float32)
     """
 
     rank, takes = 3, "(batch, time, features) or (time, features)"
@@ -346,6 +377,11 @@ class Mixup(keras.layers.Layer):
 
     Called on a pair: `x` ``(batch, ...)`` and float targets ``(batch, classes)``. The share comes from a
     Beta(alpha, alpha) distribution and the clip itself keeps the larger part.
+
+    Example:
+        >>> mixed, shares = aq.augment.Mixup()((np.zeros((2, 16000)), np.eye(2)), training=True)
+        >>> np.round(np.sum(shares, axis=1), 3)
+        array([1., 1.], dtype=float32)
     """
 
     def __init__(self, alpha: float = 0.2, seed: int | None = None, **kwargs: Any) -> None:

@@ -83,6 +83,20 @@ def fit(
             that fits, or when the training loss is NaN or infinite, or the validation figures in every epoch.
         RunError: when another process is training in `out`.
         ModelError: when the clock is so wrong that no model could be saved.
+
+    Example:
+        >>> from audioseq import models, trainees, training
+        >>> from audioseq.files import shipped
+        >>> words = aq.word_folder(shipped("assets", "commands"))
+        >>> log_mel = aq.LogMel(sr=words.sr, hop_length=320)
+        >>> network = models.gru(40, len(words.class_names), units=32)
+        >>> classifier = aq.SequenceClassifier(log_mel, network, words.class_names)
+        >>> trained = trainees.AugmentedClassifier(classifier)
+        >>> settings = training.Settings(epochs=1)
+        >>> fitted = training.fit(trained, words.training, words.validation, settings, out="RUN", verbose=0)
+        >>> fitted.best_epoch, sorted(fitted.history[0])[:4]
+        (0, ['accuracy', 'epoch', 'learning_rate', 'loss'])
+        >>> classifier.save("RUN/model.keras")
     """
     out = Path(out)
     require(not (resume and overwrite), "resume and overwrite exclude each other", (resume, overwrite))
@@ -159,6 +173,12 @@ def device_scope(mixed_precision: bool | None = None) -> Iterator[None]:
 
     Args:
         mixed_precision: True or False to decide for yourself; None: where there is a GPU.
+
+    Example:
+        >>> with aq.training.device_scope(mixed_precision=False):
+        ...     network = aq.models.gru(40, 12)
+        >>> network.dtype_policy.name
+        'float32'
     """
     gpus, strategy = 0, nullcontext()
     if keras.backend.backend() == "tensorflow":

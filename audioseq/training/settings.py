@@ -30,6 +30,11 @@ class Settings:
 
     Raises:
         ValueError: for a value outside its domain.
+
+    Example:
+        >>> quick = aq.training.Settings(epochs=10, learning_rate=1e-3, patience=3)
+        >>> quick.batch_size, quick.clip_norm
+        (64, 1.0)
     """
 
     epochs: int = 40

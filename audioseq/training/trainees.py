@@ -71,6 +71,16 @@ class AugmentedClassifier(Trainee):
         mixup: an `augment.Mixup`, last before the features.
         frames: layers over normalised frames.
         label_smoothing: share of a target that goes to all classes alike (Szegedy et al. 2016, arXiv:1512.00567).
+
+    Example:
+        >>> from audioseq import augment, models, trainees
+        >>> classifier = aq.SequenceClassifier(aq.LogMel(sr=16000), models.gru(40, 2), ["left", "right"])
+        >>> model = trainees.AugmentedClassifier(
+        ...     classifier, waveform=[augment.TimeShift(0.1, sr=16000), augment.Gain()], frames=[augment.SpecAugment()]
+        ... )
+        >>> batch = {"samples": np.zeros((4, 16000), np.float32), "targets": np.eye(2, dtype=np.float32)[[0, 0, 1, 1]]}
+        >>> model(batch, training=True)["logits"].shape, model.kept is classifier
+        (TensorShape([4, 2]), True)
     """
 
     def __init__(
@@ -166,6 +176,12 @@ class NextToken(Trainee):
     """A generator that learns what follows: reads `data.tunes.TokenSet`; the loss is nats a token.
 
     Validation is over whole pieces, so that the beginning of a piece informs the prediction of its end.
+
+    Example:
+        >>> tokenizer = aq.MelodyTokenizer(steps_per_beat=4)
+        >>> generator = aq.SequenceGenerator(tokenizer, aq.models.event_lstm(tokenizer.size, units=(32,), embedding=16))
+        >>> aq.trainees.NextToken(generator)(np.zeros((2, 64), np.int32)).shape == (2, 64, tokenizer.size)
+        True
     """
 
     def __init__(self, generator: SequenceGenerator, **kwargs: Any) -> None:
@@ -291,7 +307,15 @@ def clip_scores(classifier: SequenceClassifier, clips: ClipSet, *, chunk: int = 
 def feature_statistics(
     feature: Any, clips: ClipSet, *, most: int = 2000, seed: int = 0
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Mean and variance of each feature over at most `most` training clips, float32 ``(features,)`` each."""
+    """Mean and variance of each feature over at most `most` training clips, float32 ``(features,)`` each.
+
+    Example:
+        >>> from audioseq.files import shipped
+        >>> words = aq.word_folder(shipped("assets", "commands"))
+        >>> mean, variance = aq.trainees.feature_statistics(aq.LogMel(sr=words.sr), words.training)
+        >>> mean.shape, variance.shape
+        ((40,), (40,))
+    """
     index = np.random.default_rng(seed).permutation(len(clips))[:most]
     total = square = 0.0
     count = 0
