@@ -289,6 +289,7 @@ class TestResume:
         with pytest.raises(training.TrainingError, match="not a checkpoint of ours"):
             training.fit(build(data), data.training, data.validation, short(), out=tmp_path, resume=True)
 
+    @pytest.mark.slow
     def test_a_run_killed_twice_ends_with_the_same_bits(self, words, tmp_path):
         """SIGKILL in the middle of an epoch; dropout, all the recipe's augmentation, averages and mixup included."""
         arguments = ["--data", words, "--unknown", "odd", "--epochs", "4", "--batch-size", "4"]
