@@ -32,6 +32,7 @@ def refused(model, out, **options):
     return caught.value
 
 
+@pytest.mark.slow
 def test_another_window_is_refused(model, clips, tmp_path, monkeypatch):
     whole = graphs.plan_of(FEATURE)
     hamming = np.pad(scipy.signal.get_window("hamming", 240), 8).astype(np.float32)
@@ -42,6 +43,7 @@ def test_another_window_is_refused(model, clips, tmp_path, monkeypatch):
 
 
 @pytest.mark.parametrize("lost", [1, "window", "samples"])
+@pytest.mark.slow
 def test_a_dropped_state_is_refused(model, clips, tmp_path, monkeypatch, lost):
     step = graphs.step
 
@@ -67,6 +69,7 @@ def test_a_dropped_state_is_refused(model, clips, tmp_path, monkeypatch, lost):
     assert error.stage == expected[lost]
 
 
+@pytest.mark.slow
 def test_other_weights_are_refused(model, clips, tmp_path, monkeypatch):
     other = small()
     for layer in other.network.layers:
@@ -80,6 +83,7 @@ def test_other_weights_are_refused(model, clips, tmp_path, monkeypatch):
     assert refused(model, tmp_path, format="savedmodel", clips=clips).stage == "network"
 
 
+@pytest.mark.slow
 def test_swapped_labels_are_refused(model, clips, tmp_path, monkeypatch):
     add = writing.add_metadata
 
@@ -92,6 +96,7 @@ def test_swapped_labels_are_refused(model, clips, tmp_path, monkeypatch):
     assert "['stop', 'go'" in str(error)
 
 
+@pytest.mark.slow
 def test_an_earlier_export_survives_a_refused_one(model, clips, tmp_path, monkeypatch):
     export(model, tmp_path, format="savedmodel", clips=clips)
     before = (tmp_path / "model" / "saved_model.pb").read_bytes()

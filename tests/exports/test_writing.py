@@ -63,6 +63,7 @@ def clips():
 
 @pytest.mark.parametrize("streaming", [False, True], ids=["clip", "stream"])
 @pytest.mark.parametrize("kind", ["savedmodel", "litert", "onnx"])
+@pytest.mark.slow
 def test_a_file_gives_the_models_numbers(model, clips, tmp_path, kind, streaming):
     report = export(model, tmp_path, format=kind, streaming=streaming, clips=clips)
     file = tmp_path / f"model{'_streaming' if streaming else ''}{exports.SUFFIX[kind]}"
@@ -83,6 +84,7 @@ def test_a_file_gives_the_models_numbers(model, clips, tmp_path, kind, streaming
         assert report.block == 320
 
 
+@pytest.mark.slow
 def test_a_litert_file_runs_by_itself_with_builtin_operations(model, clips, tmp_path):
     """As a phone would: the interpreter and the file, nothing of ours."""
     from ai_edge_litert.interpreter import Interpreter
@@ -97,6 +99,7 @@ def test_a_litert_file_runs_by_itself_with_builtin_operations(model, clips, tmp_
         assert archive.read("labels.txt").decode().split() == list(NAMES)
 
 
+@pytest.mark.slow
 def test_an_onnx_stream_gives_the_scores_of_the_keras_stream(model, clips, tmp_path):
     """A user's loop: silence first, states from call to call; beside `Streaming` over the same samples."""
     import onnxruntime
@@ -120,6 +123,7 @@ def test_an_onnx_stream_gives_the_scores_of_the_keras_stream(model, clips, tmp_p
     np.testing.assert_allclose(scores, expected[-len(scores) :], atol=1e-4)
 
 
+@pytest.mark.slow
 def test_int8_is_small_and_keeps_the_labels(clips, tmp_path):
     large = small(filters=(8, 12, 16), units=48)
     labels = large.scores(clips).argmax(-1)
@@ -143,6 +147,7 @@ def test_no_constant_of_the_features_is_large_enough_to_be_quantised():
         np.testing.assert_array_equal(rebuilt, matrix)
 
 
+@pytest.mark.slow
 def test_other_networks_export_as_clips_but_not_as_streams(clips, tmp_path):
     two_ways = small(models.attention_rnn, filters=(4, 6, 8), units=8)
     report = export(two_ways, tmp_path, format="litert", clips=clips)
@@ -239,6 +244,7 @@ def wrote(graph, file, kind, int8, **options):
 
 
 @pytest.mark.parametrize("kind", ["savedmodel", "litert", "onnx"])
+@pytest.mark.slow
 def test_the_export_of_another_model_is_not_replaced_unasked(model, tmp_path, kind, monkeypatch):
     name = f"model{formats.SUFFIX[kind]}"
     other = SequenceClassifier(FEATURE, models.feed_forward(20, 2, units=4), ("yes", "no"), duration=0.5)
@@ -280,6 +286,7 @@ def test_what_is_no_export_is_not_replaced_unasked(model, tmp_path, kind, monkey
         export(model, tmp_path, format=kind, overwrite=True)
 
 
+@pytest.mark.slow
 def test_the_report_of_an_earlier_file_never_stands_beside_another(model, clips, tmp_path, monkeypatch):
     export(model, tmp_path, format="savedmodel", clips=clips[:1])
     write, calls = writing.write_json, []
@@ -296,6 +303,7 @@ def test_the_report_of_an_earlier_file_never_stands_beside_another(model, clips,
     assert json.loads((tmp_path / "report.json").read_text()) == {}
 
 
+@pytest.mark.slow
 def test_a_report_that_is_none_is_begun_anew(model, clips, tmp_path):
     (tmp_path / "report.json").write_text("[1, 2]")
     export(model, tmp_path, format="savedmodel", clips=clips[:1])

@@ -28,6 +28,7 @@ def test_networks_have_equal_size(page):
     assert max(sizes) < 1.06 * min(sizes)
 
 
+@pytest.mark.slow
 def test_the_page_leaves_picture_curves_models_and_figures(page, tmp_path, capsys):
     config = page.Config(
         kinds=("GRU",), adding=(4,), copy=(2,), steps=2, word_steps=2, explosion=3, word_parameters=300, parameters=60

@@ -137,6 +137,7 @@ def test_a_run_killed_twice_ends_with_the_same_bits(tuned, songs, tmp_path):
         assert (tmp_path / "cut" / path.name).read_bytes() == path.read_bytes()
 
 
+@pytest.mark.slow
 def test_ctrl_c_keeps_what_was_learnt(run, songs, tmp_path, monkeypatch, unheard):
     out = tmp_path / "a run"
 

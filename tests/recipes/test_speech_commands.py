@@ -58,6 +58,7 @@ def test_a_run_leaves_everything_a_person_needs(trained):
         assert png.read_bytes()[:8] == b"\x89PNG\r\n\x1a\n"
 
 
+@pytest.mark.slow
 def test_an_earlier_run_is_not_touched_unless_told(run, recipe, trained, words, tmp_path):
     out = tmp_path / "run"
     shutil.copytree(trained, out)
@@ -85,6 +86,7 @@ def test_an_earlier_run_is_not_touched_unless_told(run, recipe, trained, words, 
     assert (code, "holds no run to resume" in err) == (2, True)
 
 
+@pytest.mark.slow
 def test_replacing_a_run_removes_its_own_files_alone(run, trained, words, tmp_path):
     out = tmp_path / "run"
     shutil.copytree(trained, out)

@@ -320,6 +320,7 @@ def test_ctrl_c_keeps_what_was_learnt(words, tmp_path, recipe, monkeypatch, caps
     assert json.loads((tmp_path / "run" / "run.json").read_text())["epochs"] == 3
 
 
+@pytest.mark.slow
 def test_two_devices_share_a_batch(words, tmp_path):
     """MirroredStrategy over two virtual CPUs takes the same steps as one device, to rounding.
 

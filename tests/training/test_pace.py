@@ -21,6 +21,7 @@ def job(words):
     return trainees.AugmentedClassifier(classifier), data
 
 
+@pytest.mark.slow
 def test_measuring_leaves_the_training_as_it_was(job, tmp_path):
     model, data = job
     settings = training.Settings(epochs=2, batch_size=8)
