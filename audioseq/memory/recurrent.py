@@ -137,8 +137,8 @@ def recurrent_layers(model: keras.Model) -> list[Recurrent]:
         RecurrentError: for a layer whose cell is not one of Keras' three, one that is stateful, or where there is none.
 
     Example:
-        >>> [(found.name, found.kind) for found in aq.memory.recurrent_layers(aq.models.lstm(40, 12))]
-        [('lstm', 'LSTM'), ('lstm_1', 'LSTM')]
+        >>> [found.kind for found in aq.memory.recurrent_layers(aq.models.lstm(40, 12))]
+        ['LSTM', 'LSTM']
     """
     network = model.network if isinstance(model, (SequenceClassifier, SequenceGenerator)) else model
     found = list(_walk(network, ""))

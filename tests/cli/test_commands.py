@@ -146,6 +146,7 @@ def test_listen_without_a_microphone_says_what_to_install(trained, monkeypatch, 
     assert 'pip install "audioseq[mic]"' in capsys.readouterr().err
 
 
+@pytest.mark.slow
 def test_export_compares_on_the_clips_of_the_run(trained, tmp_path, capsys):
     arguments = ["export", "--model", str(trained / "model.keras"), "--out", str(tmp_path / "phone")]
     assert cli.run(main.parser(), [*arguments, "--format", "savedmodel"]) == 0

@@ -89,6 +89,7 @@ def test_a_model_has_a_short_repr(beats, melody):
 # ---- the same for a seed
 
 
+@pytest.mark.slow
 def test_a_seed_is_a_piece_alone_in_a_batch_and_at_any_place_of_it(all_models, tmp_path):
     for model in all_models:
         options = Options(seconds=4, temperature=1.0, top_k=30)

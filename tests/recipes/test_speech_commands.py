@@ -199,6 +199,7 @@ def test_wrong_usage_is_exit_code_2(recipe, capsys):
     assert "a whole number above 0. Received: '0'" in capsys.readouterr().err
 
 
+@pytest.mark.slow
 def test_names_that_are_not_utf8_are_printed_all_the_same(run, trained, words, tmp_path):
     folder = tmp_path / "data"
     shutil.copytree(words, folder)
@@ -219,6 +220,7 @@ def test_names_that_are_not_utf8_are_printed_all_the_same(run, trained, words, t
     assert "br\\udce9_nohash_0.wav" in asked.stderr
 
 
+@pytest.mark.slow
 def test_a_card_says_other_speakers_only_where_the_split_keeps_them_apart(run, tmp_path):
     rng = np.random.default_rng(0)
     for names, others in ((lambda i: f"{i:08d}_nohash_0", True), (lambda i: f"take{i}", False)):

@@ -299,6 +299,7 @@ class TestResume:
         assert_same_run(tmp_path / "whole", tmp_path / "cut")
 
 
+@pytest.mark.slow
 def test_ctrl_c_keeps_what_was_learnt(words, tmp_path, recipe, monkeypatch, capsys):
     from audioseq import cli
 
