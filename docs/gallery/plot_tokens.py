@@ -10,7 +10,7 @@ notes. This page takes a chorale there and back with three tokenizers, and shows
 # A chorale
 # ---------
 #
-# The package music21 carries the chorales of Johann Sebastian Bach; `aq.chorales` reads them. `aq.load_midi` would read
+# The chorales of Johann Sebastian Bach come with the package; `aq.chorales` reads them. `aq.load_midi` would read
 # a file of yours.
 
 import matplotlib.pyplot as plt
