@@ -109,11 +109,9 @@ def train(
             network = getattr(models, config.network)(feature.n_features, len(words.class_names))
         else:
             before = load_model(config.init, SequenceClassifier)
-            fits = (before.feature, before.class_names) == (feature, words.class_names)
-            if not fits:
-                raise runs.RunError(
-                    f"{config.init}: has the classes {', '.join(before.class_names)} of {before.feature!r}"
-                )
+            if (before.feature, before.class_names) != (feature, words.class_names):
+                theirs = f"the classes {', '.join(before.class_names)} of {before.feature!r}"
+                raise runs.RunError(f"{config.init}: cannot be gone on from with these words: it has {theirs}")
             network, mean, variance = before.network, before.mean, before.variance
         classifier = SequenceClassifier(
             feature, network, words.class_names, duration=config.duration, mean=mean, variance=variance

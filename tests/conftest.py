@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import importlib.util
 import json
 import os
@@ -112,13 +113,18 @@ def recipe() -> ModuleType:
 
 @pytest.fixture(scope="session")
 def trained(words: Path, recipe: ModuleType, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The run folder of a short training on `words`."""
+    """The run folder of a short training on `words`; one for all processes that run tests at the same time."""
     from audioseq import cli
 
-    out = tmp_path_factory.mktemp("run") / "run"
-    arguments = ["train", "--data", str(words), "--out", str(out), "--unknown", "odd"]
-    arguments += ["--epochs", "8", "--batch-size", "8"]
-    assert cli.run(recipe.parser(), arguments) == 0
+    base = tmp_path_factory.getbasetemp()
+    base = base.parent if "PYTEST_XDIST_WORKER" in os.environ else base
+    out = base / "trained" / "run"
+    with (base / "trained.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not (out / "MODEL_CARD.md").exists():
+            arguments = ["train", "--data", str(words), "--out", str(out), "--unknown", "odd"]
+            arguments += ["--epochs", "8", "--batch-size", "8"]
+            assert cli.run(recipe.parser(), arguments) == 0
     return out
 
 

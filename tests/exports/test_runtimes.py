@@ -80,6 +80,7 @@ class TestAConverterThatHangs:
 
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="no /dev/full here")
+@pytest.mark.slow
 def test_a_full_disk_in_the_child_is_an_oserror(tmp_path):
     import tensorflow as tf
 

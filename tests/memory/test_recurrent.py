@@ -150,6 +150,7 @@ def test_what_is_no_piece_for_the_generator_is_refused(generator, tmp_path):
 
 
 @pytest.mark.skipif(not (SHARED / "nottingham").is_dir(), reason="no Nottingham tunes beside the project")
+@pytest.mark.slow
 def test_the_bundled_model_is_followed_through_a_real_tune():
     from audioseq.midi.files import find_midi
 

@@ -187,6 +187,7 @@ def test_a_full_band_is_readable(draw):
     assert_readable(fig)
 
 
+@pytest.mark.slow
 def test_many_drums_in_many_rows_have_smaller_names(draw):
     strokes = [(35 + k % 47, 100, 0.5 * k, 0.5 * k + 0.1) for k in range(640)]
     fig = draw(piece(strokes, is_drum=True))
@@ -264,3 +265,30 @@ def test_a_learning_curve_has_a_panel_for_what_was_measured(tmp_path, monkeypatc
     np.testing.assert_array_equal(validation.get_ydata(), [4, 3, 4])
     (dot,) = (line for ax in axes for line in ax.lines if line.get_marker() == "o")
     assert (dot.get_xdata()[0], dot.get_ydata()[0]) == (2, 25 if accuracy else 3)
+
+
+def test_a_curve_of_detections_never_turns_back(tmp_path, monkeypatch):
+    from audioseq.plots import recognition
+
+    drawn = []
+    monkeypatch.setattr(recognition, "save_figure", lambda path, fig: drawn.append(fig))
+    points = [(9.0, 0.9), (2.0, 0.5), (2.0, 0.7), (4.0, 0.6)]
+    curve = [{"threshold": 0.5, "10": {"false_alarms_per_hour": a, "recall": r}} for a, r in points]
+    recognition.detection_curve(tmp_path / "a.png", curve, {"10": {"false_alarms_per_hour": 3.0, "recall": 0.6}})
+    line = drawn[0].axes[0].lines[0]
+    assert (np.diff(line.get_xdata()) >= 0).all()
+    assert (np.diff(line.get_ydata()) >= 0).all()
+
+
+def test_words_in_any_script_ask_for_a_font_that_has_them(tmp_path, monkeypatch):
+    from matplotlib import font_manager
+
+    from audioseq.plots import figure
+
+    monkeypatch.setattr(font_manager, "get_font_names", lambda: ["DejaVu Sans", "Noto Sans CJK JP", "Comic"])
+    fig = figure.new_figure(2, 2)
+    wide, plain = fig.text(0, 0, "はい"), fig.text(0, 0, "yes")
+    monkeypatch.setattr(fig, "savefig", lambda path, format: path.write_bytes(b""))
+    figure.save_figure(tmp_path / "a.png", fig)
+    assert wide.get_fontfamily() == ["DejaVu Sans", "Noto Sans CJK JP"]
+    assert plain.get_fontfamily() == ["sans-serif"]

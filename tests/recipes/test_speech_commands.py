@@ -267,3 +267,54 @@ def test_a_colour_below_zero_is_wrong_usage(recipe, value, capsys):
         cli.run(recipe.parser(), ["train", "--data", "x", "--out", "y", "--colour", value])
     assert caught.value.code == 2
     assert f"a number, 0 or above. Received: '{value}'" in capsys.readouterr().err
+
+
+def test_a_dry_run_shows_the_data_and_the_time_and_writes_nothing(run, words, tmp_path):
+    arguments = ["train", "--data", words, "--unknown", "odd", "--network", "feed_forward", "--batch-size", "8"]
+    code, out, _ = run(*arguments, "--out", tmp_path / "run", "--dry-run")
+    assert code == 0
+    assert "speakers  10, on one side each" in out
+    assert "classes   high " in out
+    assert "s an epoch here" in out
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_model_is_gone_on_from_and_only_with_its_own_words(run, trained, words, tmp_path):
+    init = ["--init", trained / "model.keras", "--epochs", "1", "--batch-size", "8"]
+    arguments = ["train", "--data", words, "--out", tmp_path / "more", "--unknown", "odd", *init]
+    code, _, _ = run(*arguments, "--learning-rate", "1e-6")
+    assert code == 0
+    about = json.loads((tmp_path / "more" / "run.json").read_text())
+    before = json.loads((trained / "run.json").read_text())
+    kept = before["figures"]["validation"]["accuracy"]
+    assert about["figures"]["validation"]["accuracy"] == pytest.approx(kept, abs=0.15)  # one epoch from nothing: 0.3
+    code, _, err = run("train", "--data", words, "--out", tmp_path / "other", *init)
+    assert "cannot be gone on from with these words" in err
+    assert code == 2
+
+
+def test_a_speaker_is_what_the_pattern_says(run, tmp_path):
+    rng = np.random.default_rng(0)
+    for word in ("yes", "no"):
+        (tmp_path / "data" / word).mkdir(parents=True)
+        for i in range(20):
+            y = rng.uniform(-0.1, 0.1, SR // 4)
+            soundfile.write(tmp_path / "data" / word / f"{i:08d}_NO_{i % 5:02d}.wav", y, SR)
+    arguments = ["train", "--data", tmp_path / "data", "--out", tmp_path / "run", "--network", "feed_forward"]
+    code, out, _ = run(*arguments, "--batch-size", "4", "--speaker", r"_(?P<speaker>\d+)\.wav$", "--dry-run")
+    assert (code, "speakers  5, on one side each" in out) == (0, True)
+
+
+def test_a_demonstration_that_was_killed_goes_on(recipe, words, tmp_path, monkeypatch):
+    seen = []
+    monkeypatch.setattr(recipe, "DEMO_RUN", str(tmp_path / "demo"))
+    monkeypatch.setattr(recipe, "train", lambda config, out, **options: seen.append((config.epochs, options)) or 0)
+    (tmp_path / "demo").mkdir()
+    assert cli.run(recipe.parser(), ["demo"]) == 0
+    (tmp_path / "demo" / "run.json").write_text('{"state": "training", "settings": {"epochs": 17}}')
+    assert cli.run(recipe.parser(), ["demo"]) == 0
+    (tmp_path / "demo" / "run.json").write_text('{"state": "complete", "settings": {"epochs": 17}}')
+    assert cli.run(recipe.parser(), ["demo"]) == 0
+    assert [(epochs, options["resume"], options["overwrite"]) for epochs, options in seen] == [
+        (40, False, True), (17, True, False), (40, False, True)
+    ]  # fmt: skip

@@ -93,6 +93,7 @@ def test_the_best_epoch_is_what_is_left(data, tmp_path):
     assert nats == pytest.approx(fitted.history[fitted.best_epoch]["val_loss"], rel=1e-3)
 
 
+@pytest.mark.slow
 def test_averages_are_validated_not_the_last_step(data, tmp_path):
     histories = []
     for ema in (None, 0.5):
@@ -218,6 +219,7 @@ def test_fitted_is_shown_by_its_best_epoch(data, tmp_path):
     assert repr(training.Fitted([], -1)) == "Fitted(no epoch, in 0.0 s)"
 
 
+@pytest.mark.slow
 def test_it_stops_when_patience_runs_out(data, tmp_path):
     model = build(data)
     settings = short(epochs=30, learning_rate=1e-9, patience=2)
