@@ -32,6 +32,8 @@ from audioseq.cli import main, main as command_line
 from audioseq.data import tunes
 from audioseq.music import likelihood
 
+pytestmark = pytest.mark.slow  # it trains and generates from the first test to the last
+
 PNG, WAV, MIDI = b"\x89PNG\r\n\x1a\n", b"RIFF", b"MThd"
 C_MAJOR = {0, 2, 4, 5, 7, 9, 11}
 
