@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+from pathlib import Path
 
 import mido
 import numpy as np
@@ -30,6 +31,7 @@ TOKENIZERS = [
 ]
 FOLDERS = ("nottingham", "pop", "groove/train")
 REAL = [path for folder in FOLDERS for path in sorted((SHARED / folder).glob("*.mid"))[::150]]
+REAL += sorted((Path(__file__).parents[1] / "data" / "tunes").glob("*.mid"))
 
 
 def names(tokenizer, piece):
