@@ -16,16 +16,6 @@ from audioseq import cli, files
 from audioseq.cli import main
 
 
-@pytest.fixture
-def run(capsys):
-    def call(*arguments: object) -> tuple[int, str, str]:
-        code = cli.run(main.parser(), [str(a) for a in arguments])
-        printed = capsys.readouterr()
-        return code, printed.out, printed.err
-
-    return call
-
-
 def test_evaluate_writes_the_figures_that_it_prints(run, trained, words, tmp_path):
     code, out, _ = run("evaluate", "--model", trained / "model.keras", "--data", words, "--json", tmp_path / "a.json")
     assert code == 0

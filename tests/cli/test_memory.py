@@ -6,23 +6,10 @@ import keras
 import numpy as np
 import pytest
 import soundfile
-from conftest import ROOT, SR, made_up_tune
+from conftest import SR, made_up_tune
 
 import audioseq as aq
-from audioseq import cli, models
-from audioseq.cli import main
-
-RECIPE = ROOT / "recipes" / "memory.py"
-
-
-@pytest.fixture
-def run(capsys):
-    def call(*arguments: object) -> tuple[int, str, str]:
-        code = cli.run(main.parser(), [str(a) for a in arguments])
-        printed = capsys.readouterr()
-        return code, printed.out, printed.err
-
-    return call
+from audioseq import models
 
 
 @pytest.fixture(scope="module")
