@@ -49,11 +49,11 @@ class FeatureFolder:
         >>> _ = aq.extract_features(shipped("assets", "commands"), "features", features)
         >>> data = aq.read_features("features")
         >>> data
-        FeatureFolder('features': 533 clips, 7.2 min; log_mel (time, 40), mfcc (time, 13), float32)
-        >>> data.paths[0], data.labels[0]
+        FeatureFolder('features': 536 clips, 6.4 min; log_mel (time, 40), mfcc (time, 13), float32)
+        >>> data.paths[3], data.labels[3]
         ('bed/caribbean-anika_nohash_0.flac', 'bed')
-        >>> data[0]["mfcc"].shape, data["bed/caribbean-anika_nohash_0.flac"]["log_mel"].shape
-        ((64, 13), (64, 40))
+        >>> data[3]["mfcc"].shape, data["bed/caribbean-anika_nohash_0.flac"]["log_mel"].shape
+        ((61, 13), (61, 40))
     """
 
     def __init__(self, folder: str | os.PathLike[str], settings: Settings) -> None:
@@ -169,10 +169,10 @@ class FeatureFolder:
 
         Example:
             >>> from audioseq.files import shipped
-            >>> _ = aq.extract_features(shipped("assets", "commands"), "features", aq.LogMel(hop_length=160))
-            >>> x, y = next(iter(aq.read_features("features").dataset(labels=True, padding=-100.0)))
+            >>> _ = aq.extract_features(shipped("assets", "commands", "left"), "log_mels", aq.LogMel(hop_length=160))
+            >>> x, y = next(iter(aq.read_features("log_mels").dataset(labels=True, padding=-100.0)))
             >>> x.shape, y.shape
-            (TensorShape([32, 73, 40]), TensorShape([32]))
+            (TensorShape([32, 101, 40]), TensorShape([32]))
         """
         require(is_flag(labels), "labels is True or False", labels)
         require(batch_size is None or is_whole(batch_size, 1), "batch_size is a whole number, or None", batch_size)
@@ -250,10 +250,10 @@ def read_features(folder: str | os.PathLike[str]) -> FeatureFolder:
 
     Example:
         >>> from audioseq.files import shipped
-        >>> _ = aq.extract_features(shipped("assets", "commands", "left"), "features", aq.LogMel(hop_length=160))
-        >>> data = aq.read_features("features")
+        >>> _ = aq.extract_features(shipped("assets", "commands", "left"), "left", aq.LogMel(hop_length=160))
+        >>> data = aq.read_features("left")
         >>> data
-        FeatureFolder('features': 41 clips, 32.6 s; log_mel (time, 40), float32)
+        FeatureFolder('left': 41 clips, 29.3 s; log_mel (time, 40), float32)
         >>> data["us-hugo_nohash_0.flac"].shape
         (81, 40)
     """

@@ -124,9 +124,9 @@ def extract_features(
         >>> from audioseq.files import shipped
         >>> done = aq.extract_features(shipped("assets", "commands", "left"), "features", aq.LogMel(sr=16000))
         >>> done
-        Extraction('features': 41 files read, 41 of them used, 32.6 s of sound; 0 of all files skipped)
+        Extraction('features': 41 files read, 41 of them used, 29.3 s of sound; 0 of all files skipped)
         >>> aq.read_features("features")[0].shape
-        (25, 40)
+        (77, 40)
     """
     settings = Settings(named(features), dtype, resample, shard_size, format)
     require(is_whole(workers, 1), "workers is a whole number of processes, 1 or more", workers)
