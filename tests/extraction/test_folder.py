@@ -103,7 +103,7 @@ def test_parquet_shards_are_read_by_pyarrow_alone(sounds, tmp_path):
 
 
 def test_what_is_no_folder_of_features_is_refused(data, tmp_path):
-    with pytest.raises(aq.ExtractionError, match="has no features.json"):
+    with pytest.raises(aq.ExtractionError, match=r"has no features\.json"):
         aq.read_features(tmp_path)
     manifest = data.folder / "manifest.jsonl"
     text = manifest.read_text()
@@ -111,7 +111,7 @@ def test_what_is_no_folder_of_features_is_refused(data, tmp_path):
     with pytest.raises(aq.ExtractionError, match="line 10 is damaged"):
         aq.read_features(data.folder)
     manifest.write_text(text.replace('"spec": "', '"spec": "0', 1))
-    with pytest.raises(aq.ExtractionError, match="go/000.wav has the features 0"):
+    with pytest.raises(aq.ExtractionError, match=r"go/000\.wav has the features 0"):
         aq.read_features(data.folder)
     manifest.unlink()
     with pytest.raises(aq.ExtractionError, match="type its command again"):
