@@ -82,7 +82,7 @@ def features(args: argparse.Namespace) -> int:
         left = f"{done.skipped:,} files are" if done.skipped > 1 else "1 file is"
         print(f"{left} left out: {common.quoted(args.out.rstrip('/'))}/{SKIPPED} says why")
     print(f"Next, in Python: aq.read_features({args.out!r})")
-    return common.DONE if done.clips or done.files == 0 else common.FAILED
+    return common.DONE if done.total else common.FAILED
 
 
 def _described(texts: list[str], sr: int | None) -> Any:

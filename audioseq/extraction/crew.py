@@ -109,8 +109,9 @@ class Crew:
         deaths: Counter[str | None] = Counter()
         while True:
             job.watch.unlink(missing_ok=True)
+            job = job.again()  # another value each time: Dask keeps what became of one
             try:
-                return self._result(self._submit(function, job.watching()))
+                return self._result(self._submit(function, job))
             except _DeathError as error:
                 path = job.last_read()
                 deaths[path] += 1

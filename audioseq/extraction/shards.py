@@ -59,7 +59,7 @@ class Job:
         number: of the shard.
         settings: what to compute.
         listing: file with a line for each path, as JSON.
-        watched: whether to note in a file beside `listing` which file is being read.
+        attempt: how often it was tried with nothing beside it; above 0 it notes beside `listing` which file it reads.
         deadly: paths that are skipped unread, since processes that read them died.
     """
 
@@ -68,7 +68,7 @@ class Job:
     number: int
     settings: Settings
     listing: str
-    watched: bool = False
+    attempt: int = 0
     deadly: frozenset[str] = field(default=frozenset())
 
     @property
@@ -82,7 +82,7 @@ class Job:
         return Path(self.listing).with_suffix(".at")
 
     def last_read(self) -> str | None:
-        """The path that was being read when a watched job ended; None: none was."""
+        """The path that was being read when a job ended that noted it; None: none was."""
         try:
             number = int(self.watch.read_text() or -1)
         except (OSError, ValueError):
@@ -90,9 +90,9 @@ class Job:
         with open(self.listing, encoding="utf-8") as lines:
             return next((json.loads(line) for i, line in enumerate(lines) if i == number), None)
 
-    def watching(self) -> Job:
-        """The same job, noting what is being read."""
-        return replace(self, watched=True)
+    def again(self) -> Job:
+        """The same job, tried once more, noting what is being read."""
+        return replace(self, attempt=self.attempt + 1)
 
     def without(self, path: str) -> Job:
         """The same job, but for a file that kills those who read it."""
@@ -174,7 +174,7 @@ def _fill(job: Job, temporary: Path) -> None:
         clips = stack.enter_context((temporary / CLIPS).open("w", encoding="utf-8"))
         writing = _parquet if job.settings.format == "parquet" else _arrays
         add = stack.enter_context(writing(temporary, job.settings))
-        watch = stack.enter_context(job.watch.open("w")) if job.watched else None
+        watch = stack.enter_context(job.watch.open("w")) if job.attempt else None
         listing = stack.enter_context(open(job.listing, encoding="utf-8"))
         for i, line in enumerate(listing):
             path = json.loads(line)

@@ -64,6 +64,7 @@ class Extraction:
         files: that were read: new ones, changed ones, and those that could not be read before.
         clips: of those, how many were used.
         seconds: of sound in these.
+        total: clips that `out` has now, of this call and those before.
         skipped: files of the whole folder that are left out; ``skipped.jsonl`` in `out` has a line for each.
     """
 
@@ -71,11 +72,12 @@ class Extraction:
     files: int
     clips: int
     seconds: float
+    total: int
     skipped: int
 
     def __repr__(self) -> str:
         read = f"{self.files:,} files read, {self.clips:,} of them used, {self.seconds:,.1f} s of sound"
-        return f"Extraction({self.out!r}: {read}; {self.skipped:,} of all files skipped)"
+        return f"Extraction({self.out!r}: {read}; {self.total:,} clips in all, {self.skipped:,} files skipped)"
 
 
 def extract_features(
@@ -124,7 +126,7 @@ def extract_features(
         >>> from audioseq.files import shipped
         >>> done = aq.extract_features(shipped("assets", "commands", "left"), "features", aq.LogMel(sr=16000))
         >>> done
-        Extraction('features': 41 files read, 41 of them used, 29.3 s of sound; 0 of all files skipped)
+        Extraction('features': 41 files read, 41 of them used, 29.3 s of sound; 41 clips in all, 0 files skipped)
         >>> aq.read_features("features")[0].shape
         (77, 40)
     """
@@ -153,9 +155,8 @@ def extract_features(
         plan = plans.make_plan(place, target, settings, work.changed)
         if plan is not None:
             work.do(plan)
-    return Extraction(
-        os.fsdecode(out), work.done.files, work.done.clips, work.done.seconds, plans.count(target / plans.SKIPPED)
-    )
+    total, skipped = (plans.count(target / name) for name in (plans.MANIFEST, plans.SKIPPED))
+    return Extraction(os.fsdecode(out), work.done.files, work.done.clips, work.done.seconds, total, skipped)
 
 
 class _Work:
