@@ -45,6 +45,7 @@ __all__ = [
 
 CLIPS = "clips.jsonl"
 PARQUET = "frames.parquet"
+BLOCK = 2**20  # bytes that are hashed, and written, at a time
 ROWS = 256  # of a Parquet row group: what is held in memory at a time
 DIED = "the process that read it died, twice"
 
@@ -160,16 +161,16 @@ def write_shard(job: Job) -> Tally:
                     job.listing, "is not seen by a worker: all need the folders under the same path, on a shared disk"
                 )
             with _one_blas_thread(), atomic_folder(job.target) as temporary:
-                _fill(job, temporary)
-        return _tally(job.target)
+                return _fill(job, temporary)
+        return sum(map(_tally, read_lines(job.target / CLIPS)), Tally())
     except OSError as error:  # those of recordings are caught where they are read
         raise ExtractionError(
             job.target, f"{error.strerror or error}; the shard was not written, and the same command goes on from it"
         ) from error
 
 
-def _fill(job: Job, temporary: Path) -> None:
-    spec, row = job.settings.fingerprint, 0
+def _fill(job: Job, temporary: Path) -> Tally:
+    spec, total = job.settings.fingerprint, Tally()
     with ExitStack() as stack:
         clips = stack.enter_context((temporary / CLIPS).open("w", encoding="utf-8"))
         writing = _parquet if job.settings.format == "parquet" else _arrays
@@ -180,24 +181,17 @@ def _fill(job: Job, temporary: Path) -> None:
             path = json.loads(line)
             if watch is not None:
                 os.pwrite(watch.fileno(), b"%-12d" % i, 0)
-            if path in job.deadly:
-                sha256 = hash_of(os.path.join(job.folder, path))
-                clips.write(json_line({"path": path, "sha256": sha256, "reason": DIED}))
-                continue
             found, frames = _read(job, path)
             if frames is not None:
-                found |= {"shard": job.number, "row": row, "spec": spec}
+                found |= {"shard": job.number, "row": total.clips, "spec": spec}
                 add(found, frames)
-                row += 1
             clips.write(json_line(found))
-
-
-def _tally(target: Path) -> Tally:
-    total = Tally()
-    for line in read_lines(target / CLIPS):
-        used = "reason" not in line
-        total += Tally(1, int(used), line["seconds"] if used else 0.0)
+            total += _tally(found)
     return total
+
+
+def _tally(line: dict[str, Any]) -> Tally:
+    return Tally(1, 0, 0.0) if "reason" in line else Tally(1, 1, line["seconds"])
 
 
 @contextmanager
@@ -222,8 +216,9 @@ def _limit() -> threadpool_limits:
 def _read(job: Job, path: str) -> tuple[dict[str, Any], dict[str, np.ndarray] | None]:
     """The line of a file, and its frames; None where it is skipped."""
     file = os.path.join(job.folder, path)
-    sha256 = hash_of(file)
-    line: dict[str, Any] = {"path": path, "sha256": sha256}
+    line: dict[str, Any] = {"path": path, "sha256": hash_of(file)}
+    if path in job.deadly:
+        return line | {"reason": DIED}, None
     try:
         y, sr = load(file)
     except AudioError as error:
@@ -259,14 +254,22 @@ def _as_type(frames: dict[str, np.ndarray], dtype: str) -> dict[str, np.ndarray]
 
 
 def hash_of(file: str) -> str | None:
-    """Of the bytes of a file; None where they cannot be read."""
+    """SHA-256 of the bytes of a file; None where they cannot be read."""
     try:
-        if not stat.S_ISREG(os.stat(file).st_mode):  # opening a pipe would wait for its writer
-            return None
-        with open(file, "rb", buffering=0) as source:
-            return hashlib.file_digest(source, "sha256").hexdigest()
+        handle = os.open(file, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0))
     except OSError:
         return None
+    try:
+        if not stat.S_ISREG(os.fstat(handle).st_mode):  # a pipe would have no end
+            return None
+        found = hashlib.sha256()
+        while block := os.read(handle, BLOCK):
+            found.update(block)
+        return found.hexdigest()
+    except OSError:
+        return None
+    finally:
+        os.close(handle)
 
 
 # ---------------------------------------------------------------------------------------------- the formats
@@ -276,8 +279,8 @@ def hash_of(file: str) -> str | None:
 def _arrays(folder: Path, settings: Settings) -> Iterator[Any]:
     """Gives a function that adds a clip to ``NAME.npy`` of each feature."""
     with ExitStack() as stack:
-        files = {name: stack.enter_context((folder / f"{name}.npy").open("wb")) for name, _ in settings.features}
         widths = {name: feature.n_features for name, feature in settings.features}
+        files = {name: stack.enter_context((folder / f"{name}.npy").open("wb", BLOCK)) for name in widths}
         offsets: dict[str, list[int]] = {name: [0] for name in files}
         for name, file in files.items():
             _write_header(file, settings.dtype, 0, widths[name])

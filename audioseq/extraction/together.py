@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping
-from functools import lru_cache
+from collections.abc import Callable, Mapping
+from functools import lru_cache, partial
 from typing import Any
 
 import numpy as np
@@ -13,6 +13,8 @@ from audioseq.features.descriptions import Feature
 from audioseq.features.steps import BLOCK_BYTES, Plan, Step, plan_of
 
 __all__ = ["compute"]
+
+Further = Callable[[np.ndarray], np.ndarray]
 
 
 def compute(features: tuple[tuple[str, Feature], ...], samples: Mapping[int, np.ndarray]) -> dict[str, np.ndarray]:
@@ -28,28 +30,26 @@ def compute(features: tuple[tuple[str, Feature], ...], samples: Mapping[int, np.
         ValueError: a feature refuses the samples; the message begins with its name.
     """
     found: dict[str, np.ndarray] = {}
-    for name, feature, base in _order(features):
+    for name, feature, base, further in _order(features):
         try:
-            if base is None:
-                found[name] = feature(samples[feature.sr])
-            else:
-                found[name] = _further(plan_of(dict(features)[base]), plan_of(feature), found[base])
+            found[name] = feature(samples[feature.sr]) if further is None else further(found[base])
         except ValueError as error:
             raise ValueError(f"{name}: {error}") from error
     return {name: found[name] for name, _ in features}
 
 
 @lru_cache(maxsize=16)
-def _order(features: tuple[tuple[str, Feature], ...]) -> tuple[tuple[str, Feature, str | None], ...]:
-    """Features in the order to compute them, each with the name of the one that it goes on from."""
+def _order(features: tuple[tuple[str, Feature], ...]) -> list[tuple[str, Feature, str, Further | None]]:
+    """Features in the order to compute them, each with the name of the one that it goes on from, and how."""
     plans = {name: plan_of(f) for name, f in features if type(f).__call__ is Feature.__call__}
     order = sorted(features, key=lambda pair: len(plans[pair[0]].frame_steps) if pair[0] in plans else 0)
-    found: list[tuple[str, Feature, str | None]] = []
+    found: list[tuple[str, Feature, str, Further | None]] = []
     for name, feature in order:
-        bases = [other for other, _, _ in found if name in plans and other in plans]
+        bases = [other for other, *_ in found if name in plans and other in plans]
         bases = [other for other in bases if _begins(plans[name], plans[other])]
-        found.append((name, feature, max(bases, key=lambda other: len(plans[other].frame_steps), default=None)))
-    return tuple(found)
+        base = max(bases, key=lambda other: len(plans[other].frame_steps), default="")
+        found.append((name, feature, base, partial(_further, plans[base], plans[name]) if base else None))
+    return found
 
 
 def _begins(plan: Plan, base: Plan) -> bool:
