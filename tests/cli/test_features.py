@@ -37,7 +37,7 @@ def test_a_feature_is_what_its_text_says(text, sr, feature):
         ("log mel", "A feature is such as log_mel"),
         ("log_mel(64)", "A feature is such as log_mel"),
         ("aq.log_mel", "A feature is such as log_mel"),
-        ("LogMel", r"A feature is one of log_mel, mel, .*Received: 'LogMel'"),
+        ("LogMel", r"A feature is one of .*log_mel, mel, .*Received: 'LogMel'"),
         ("feature_layer", "A feature is one of"),
         ("__import__('os').system('touch owned')", "A feature is such as"),
         ("log_mel(n_mels=__import__('os').system('touch owned'))", "the values of a feature are numbers"),
