@@ -98,13 +98,12 @@ def _stands_alone(kind: type[Feature]) -> bool:
 @lru_cache(maxsize=1)
 def _kinds() -> dict[str, type[Feature]]:
     """The descriptions that the wing of the features has, by their names in small letters."""
-    from audioseq import features
-
     found = {}
-    for room in pkgutil.iter_modules(features.__path__):
+    wing = importlib.import_module("audioseq.features")
+    for room in pkgutil.iter_modules(wing.__path__):
         if room.name == "layer":  # needs Keras, and describes nothing
             continue
-        module = importlib.import_module(f"audioseq.features.{room.name}")
+        module = importlib.import_module(f"{wing.__name__}.{room.name}")
         for name in module.__all__:
             kind = getattr(module, name)
             if isinstance(kind, type) and issubclass(kind, Feature) and _without_arguments(kind):
