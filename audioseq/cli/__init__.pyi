@@ -9,6 +9,7 @@ from . import (
     listen as listen,
     main as main,
     memory as memory,
+    progress as progress,
     recipe as recipe,
 )
 from .common import (
@@ -20,12 +21,12 @@ from .common import (
     add_model as add_model,
     add_run as add_run,
     check_out_file as check_out_file,
+    check_out_folder as check_out_folder,
     load as load,
     load_tensorflow as load_tensorflow,
     not_negative as not_negative,
     positive as positive,
     positive_int as positive_int,
-    progress as progress,
     quoted as quoted,
     run as run,
     seed as seed,

@@ -22,7 +22,7 @@ from pathlib import Path
 
 import numpy as np
 
-from audioseq.arguments import is_number, is_whole, require
+from audioseq.arguments import counted, is_number, is_whole, require
 from audioseq.audio import reading
 from audioseq.data.clips import NOISE_FOLDER, SILENCE, UNKNOWN, ClipSet
 from audioseq.data.splits import SPLITS, DatasetError, FolderSplit, Guess, Split, check_speakers, usual_split
@@ -79,7 +79,7 @@ class Words:
 
     def __repr__(self) -> str:
         sizes = f"{len(self.training)} training, {len(self.validation)} validation and {len(self.testing)} test clips"
-        skipped = f"; {len(self.skipped)} files skipped" if self.skipped else ""
+        skipped = f"; {counted(len(self.skipped), 'file')} skipped" if self.skipped else ""
         classes = f"{len(self.class_names)} classes: {', '.join(self.class_names)}"
         return f"Words({sizes} of {self.duration:g} s at {self.sr} Hz in {classes}{skipped})"
 
