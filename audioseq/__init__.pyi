@@ -49,6 +49,7 @@ from .features import (
     LogMel as LogMel,
     Mel as Mel,
     Spectrogram as Spectrogram,
+    align as align,
 )
 from .loading import load_model as load_model
 from .memory import (

@@ -26,14 +26,11 @@ from audioseq.arguments import counted, is_number, is_whole, require
 from audioseq.audio import reading
 from audioseq.data.clips import NOISE_FOLDER, SILENCE, UNKNOWN, ClipSet
 from audioseq.data.splits import SPLITS, DatasetError, FolderSplit, Guess, Split, check_speakers, usual_split
-from audioseq.files import Skipped, find_files, require_folder
+from audioseq.files import Skipped, require_folder
 
 __all__ = ["Words", "find_clips", "word_folder"]
 
 
-# sound that libsndfile does not decode; left out unseen, it would be missed by nobody
-UNREADABLE = frozenset((".m4a", ".aac", ".wma", ".amr", ".mp4", ".m4b", ".webm", ".mka", ".3gp", ".ape", ".opus"))
-UNREADABLE -= reading.AUDIO_SUFFIXES
 SHORTEST = 0.05  # seconds; a spoken word takes more
 MOST_SKIPPED = 0.1  # of the files; above, the folder is not what its owner thinks it is
 SHARES = (0.8, 0.1, 0.1)  # of each noise recording: training, validation, testing, in this order in time
@@ -225,12 +222,8 @@ def _check_parts(folder: Path, sets: dict[str, ClipSet], n_clips: int) -> None:
 
 
 def _recordings(folder: Path) -> list[Path]:
-    """Files of sound in a folder, also those that cannot be read, but for what lies beside its own readable copy."""
-    if not folder.is_dir():
-        return []
-    paths = reading.find_audio(folder)
-    readable = {path.with_suffix("") for path in paths}
-    return sorted(paths + [path for path in find_files(folder, UNREADABLE) if path.with_suffix("") not in readable])
+    """Files of sound in a folder, also those that cannot be read."""
+    return reading.find_audio(folder) if folder.is_dir() else []
 
 
 def _are_sides(names: Sequence[str]) -> bool:
@@ -323,7 +316,7 @@ def _read_clips(clips: Sequence[Clip], sr: int, n: int) -> tuple[list[tuple[Clip
                 return f"its rate is {rate} Hz, the others' {sr} Hz", False
             y, _ = reading.load(clip.path, sr=sr)
         except reading.AudioError as error:
-            return _why(clip.path, error), False
+            return error.reason, False
         if len(y) < SHORTEST * sr:
             return f"{len(y) / sr:.3f} s long, under {SHORTEST:g} s", False
         if clip.word != SILENCE and not y.any():
@@ -335,11 +328,6 @@ def _read_clips(clips: Sequence[Clip], sr: int, n: int) -> tuple[list[tuple[Clip
     good = [(clip, y) for clip, (y, _) in zip(clips, results, strict=True) if isinstance(y, np.ndarray)]
     bad = [Skipped(str(clip.path), y) for clip, (y, _) in zip(clips, results, strict=True) if isinstance(y, str)]
     return good, bad, sum(long for _, long in results)
-
-
-def _why(path: Path, error: reading.AudioError) -> str:
-    suffix = path.suffix.lower()
-    return f"{suffix} files are not read here: convert it to WAV or FLAC" if suffix in UNREADABLE else error.reason
 
 
 def _to_int16(y: np.ndarray) -> np.ndarray:
@@ -371,7 +359,7 @@ def _read_noise(files: Sequence[Path], sr: int) -> tuple[dict[str, list[tuple[st
         try:
             y, _ = reading.load(path, sr=sr)
         except reading.AudioError as error:
-            skipped.append(Skipped(str(path), _why(path, error)))
+            skipped.append(Skipped(str(path), error.reason))
             continue
         ends = np.rint(np.cumsum([0.0, *SHARES]) * len(y)).astype(int)
         for part, begin, end in zip(SPLITS, ends[:-1], ends[1:], strict=True):

@@ -1,4 +1,15 @@
-from . import descriptions as descriptions, layer as layer, steps as steps, stream as stream
+from . import (
+    alignment as alignment,
+    descriptions as descriptions,
+    layer as layer,
+    notes as notes,
+    steps as steps,
+    stream as stream,
+)
+from .alignment import (
+    Aligned as Aligned,
+    align as align,
+)
 from .descriptions import (
     MFCC as MFCC,
     PCEN as PCEN,
@@ -12,6 +23,19 @@ from .descriptions import (
 from .layer import (
     FeatureLayer as FeatureLayer,
     has_gpu as has_gpu,
+)
+from .notes import (
+    bar_times as bar_times,
+    beat_times as beat_times,
+    check_frame_rate as check_frame_rate,
+    interval_histogram as interval_histogram,
+    note_chroma as note_chroma,
+    note_density as note_density,
+    note_onsets as note_onsets,
+    note_polyphony as note_polyphony,
+    note_roll as note_roll,
+    pitch_class_histogram as pitch_class_histogram,
+    tempo_curve as tempo_curve,
 )
 from .steps import (
     FrontEnd as FrontEnd,
