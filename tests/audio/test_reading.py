@@ -22,7 +22,7 @@ from audioseq.audio import decoding, opening
 from audioseq.audio.decoding import AudioError
 from audioseq.audio.encoding import save
 from audioseq.audio.reading import find_audio, fit_length, info, load, stream
-from audioseq.features.descriptions import LogMel
+from audioseq.features.mel import LogMel
 
 SR = 16000
 ODD = SHARED / "odd_audio"

@@ -17,7 +17,7 @@ import soundfile
 import audioseq as aq
 from audioseq import models
 from audioseq.audio import resampling
-from audioseq.features.descriptions import LogMel
+from audioseq.features.mel import LogMel
 
 NETWORKS = [
     models.feed_forward,
