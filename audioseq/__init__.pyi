@@ -3,6 +3,7 @@ from . import (
     cli as cli,
     data as data,
     exports as exports,
+    extraction as extraction,
     features as features,
     loading as loading,
     memory as memory,
@@ -39,6 +40,12 @@ from .exports import (
     ExportError as ExportError,
     ParityError as ParityError,
     export as export,
+)
+from .extraction import (
+    ExtractionError as ExtractionError,
+    FeatureFolder as FeatureFolder,
+    extract_features as extract_features,
+    read_features as read_features,
 )
 from .features import (
     CQT as CQT,

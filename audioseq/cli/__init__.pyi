@@ -1,9 +1,11 @@
 from . import (
     classify as classify,
     common as common,
+    described as described,
     download as download,
     evaluate as evaluate,
     export as export,
+    features as features,
     generate as generate,
     info as info,
     listen as listen,
