@@ -46,7 +46,8 @@ class Measured:
         dc: offset, full scale at 1.
         clipped: share of the samples that lie at the largest or the smallest value, three or more in a row.
         contrast: dB between the loudest 10 ms and the quietest (a tenth of the recording is quieter).
-        begins, ends: dB of the first and of the last 20 ms under the loudest 10 ms, zeros at the ends left aside.
+        begins, ends: dB of the first and of the last 20 ms, relative to the loudest 10 ms; zeros are left aside.
+        zeros: seconds of one constant value at the beginning and at the end.
         outline: log-mel in dB, float16 ``(time, 32)``, a frame each 16 ms, from 100 to 3,700 Hz whatever the rate.
         signature, sketch: see `fingerprints`; of silence they are zeros, and empty.
         word: log-mel of the second in the middle at 16 kHz, float16 ``(101, 40)``; None where it was not asked for.
@@ -64,6 +65,7 @@ class Measured:
     contrast: float
     begins: float
     ends: float
+    zeros: tuple[float, float]
     outline: np.ndarray
     signature: np.ndarray
     sketch: np.ndarray
@@ -118,7 +120,8 @@ def measure(path: Path, name: str, *, words: bool = False) -> Measured:
     clipped = _clipped(y)
     y = y - np.float32(dc)
     peak, level = float(np.abs(y).max()), float(np.sqrt(np.mean(np.square(y), dtype=np.float64)))
-    contrast, begins, ends = _shape(y + np.float32(dc), sr)
+    first, last = _inner(y)
+    contrast, begins, ends = _shape(y[first:last], sr)
     outline = feature_of(sr)(y[: round(OUTLINE_SECONDS * sr)]).astype(np.float16)
     sounds = _db(peak) > SILENT
     word = None
@@ -139,6 +142,7 @@ def measure(path: Path, name: str, *, words: bool = False) -> Measured:
         contrast=contrast,
         begins=begins,
         ends=ends,
+        zeros=(first / sr, (len(y) - last) / sr),
         outline=outline,
         signature=signature(outline) if sounds else np.zeros(N_BANDS * len(MODULATIONS), np.float32),
         sketch=sketch(y, sr) if sounds else np.zeros(0, np.int8),
@@ -169,11 +173,14 @@ def _clipped(y: np.ndarray) -> float:
     return count / len(y)
 
 
+def _inner(y: np.ndarray) -> tuple[int, int]:
+    """Where the part between constant values, such as zeros that fill up a length, begins and ends."""
+    first, last = int(np.argmax(y != y[0])), len(y) - int(np.argmax(y[::-1] != y[-1]))
+    return (first, last) if y[first] != y[0] else (0, 0)
+
+
 def _shape(y: np.ndarray, sr: int) -> tuple[float, float, float]:
-    """Contrast, and the levels of beginning and end, of the part between constant values such as zeros."""
-    first = int(np.argmax(y != y[0]))
-    last = len(y) - int(np.argmax(y[::-1] != y[-1]))
-    y = y[first:last] if y[first] != y[0] else y[:0]
+    """Contrast, and the levels of beginning and end."""
     n = max(1, round(FRAME * sr))
     if len(y) < 5 * n:
         return 0.0, FLOOR, FLOOR

@@ -21,7 +21,10 @@ QUIET = 35.0  # dB under the folder's median
 OFFSET = 0.03  # full scale at 1
 LONG, SHORT = 1.8, 0.4  # times what nineteen of twenty recordings are shorter than, or longer than
 LEAST_SECONDS = 0.05  # a recording of less holds no word
-CUT, CONTRAST = -7.0, 15.0  # dB: an edge under the loudest 10 ms, and the quietest under it
+CUT, CONTRAST = -7.0, 15.0  # dB: an edge relative to the loudest 10 ms, and that above the quietest
+CUT_SHORT = -10.0  # where the recording is shorter than nearly all others, which have one length
+CUT_HARD, ZEROS = -18.0, 0.01  # dB after, or before, so many seconds of zeros
+ONE_LENGTH = 0.75  # of the recordings that have it
 MISSING = 0.01  # of what a header claims
 NATURE = 0.25  # of the folder's files; more have it by the way they were recorded
 FEW = 1 / 3  # of the clips that classes have at the median
@@ -129,15 +132,23 @@ def _lengths(clips: Sequence[Measured]) -> list[Finding]:
 def _edges(clips: Sequence[Measured]) -> list[Finding]:
     """Words that are cut off: a recording with silence in it that begins or ends at the level of the word."""
     found = []
-    for kind, side in (("cut at the beginning", "begins"), ("cut at the end", "ends")):
-        levels = [float(getattr(clip, side)) for clip in clips]
+    lengths = Counter(round(clip.seconds, 3) for clip in clips)
+    usual, n = lengths.most_common(1)[0]
+    least = usual if n >= ONE_LENGTH * len(clips) else 0.0
+    for k, (kind, side) in enumerate((("cut at the beginning", "begins"), ("cut at the end", "ends"))):
+        levels = {clip.name: clip.begins if k == 0 else clip.ends for clip in clips}
         cut = {
-            clip.name: f"{side} {-getattr(clip, side):.1f} dB under its loudest 10 ms"
-            for clip in _worst(clips, [-level for level in levels])
-            if getattr(clip, side) > CUT and clip.contrast > CONTRAST and clip.peak > SILENT
+            clip.name: f"{side} at {levels[clip.name]:.1f} dB of its loudest 10 ms"
+            for clip in _worst(clips, [-level for level in levels.values()])
+            if clip.peak > SILENT and _is_cut(clip, levels[clip.name], clip.zeros[k], clip.seconds < least)
         }
         found += _finding(kind, cut, f"a word that {side} at full level: part of it is not in the file.", of=len(clips))
     return found
+
+
+def _is_cut(clip: Measured, level: float, zeros: float, short: bool) -> bool:
+    soft = level > (CUT_SHORT if short else CUT) and clip.contrast > CONTRAST
+    return soft or (zeros >= ZEROS and level > CUT_HARD)
 
 
 def _finding(

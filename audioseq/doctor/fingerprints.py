@@ -2,8 +2,8 @@
 
 Candidates are found by a *signature*: the modulation spectrum of the outline, which neither a shift in time nor a gain
 changes. It is compared with every other as one matrix product, 10,000 recordings in seconds. What decides is the
-correlation of the waveforms themselves, up to 2 kHz and with pre-emphasis, at the best lag: different recordings of one
-word by one speaker reach 0.88, a recording and its MP3 0.97.
+correlation of the waveforms themselves, up to 4 kHz and with pre-emphasis, at the best lag: different recordings of one
+word by one speaker reach 0.87, a recording and its MP3 0.97, and one with noise at 20 dB mostly 0.94.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ __all__ = ["SAME", "Pair", "correlation", "duplicates", "nearest", "signature", 
 SAME = 0.92  # correlation of two waveforms from which on they are one recording
 ALIKE = 0.55  # of two signatures, from which on the waveforms are compared; a recording with noise at 10 dB has 0.7
 NEIGHBOURS = 4  # of a recording, that are compared with it
-SKETCH_SR, SKETCH_SECONDS = 4000, 8.0
+SKETCH_SR, SKETCH_SECONDS = 8000, 8.0
 RANGE = 40.0  # dB under the loudest that count
 PERIOD = 256  # frames of a modulation's longest period
 MODULATIONS = np.arange(2, 66, 2)  # of 0.5 to 15.6 Hz
@@ -52,7 +52,7 @@ def signature(outline: np.ndarray) -> np.ndarray:
 
 
 def sketch(y: np.ndarray, sr: int) -> np.ndarray:
-    """The waveform up to 2 kHz, with pre-emphasis, in 8 bits: int8 ``(time,)`` at 4 kHz, 8 s at most."""
+    """The waveform up to 4 kHz, with pre-emphasis, in 8 bits: int8 ``(time,)`` at 8 kHz, 8 s at most."""
     low = soxr.resample(y[: round(SKETCH_SECONDS * sr)], sr, SKETCH_SR, quality="LQ")
     low = np.diff(low, prepend=low[:1])
     most = float(np.abs(low).max(initial=0))
@@ -71,14 +71,16 @@ def correlation(one: np.ndarray, other: np.ndarray) -> float:
 
 def nearest(queries: np.ndarray, signatures: np.ndarray, k: int = NEIGHBOURS) -> Iterator[tuple[int, int, float]]:
     """The `k` rows of `signatures` that are most alike to each row of `queries`, itself left out, with the likeness."""
-    k = min(k + 1, len(signatures))
+    k = min(k, len(signatures) - 1)
     for start in range(0, len(queries), BLOCK):
         likeness = queries[start : start + BLOCK] @ signatures.T
-        top = np.argpartition(-likeness, k - 1, axis=1)[:, :k]
-        for row, columns in enumerate(top.tolist()):
-            for column in columns:
-                if column != start + row:
-                    yield start + row, column, float(likeness[row, column])
+        rows = np.arange(len(likeness))
+        likeness[rows, start + rows] = -2.0
+        for _ in range(k):
+            top = likeness.argmax(axis=1)
+            for row, (column, value) in enumerate(zip(top.tolist(), likeness[rows, top].tolist(), strict=True)):
+                yield start + row, column, value
+            likeness[rows, top] = -2.0
 
 
 def duplicates(signatures: np.ndarray, sketches: Sequence[np.ndarray]) -> list[Pair]:

@@ -72,13 +72,7 @@ def described(clips: Sequence[Measured]) -> np.ndarray:
     frames = np.stack([clip.word for clip in clips if clip.word is not None]).astype(np.float32)
     network = recogniser.network
     before = keras.Model(network.inputs, network.layers[-1].input)
-    # (clips, time, mel) -> (clips, 512)
-    inside = np.concatenate(
-        [
-            np.asarray(before(recogniser.normalization(frames[i : i + 128]), training=False))
-            for i in range(0, len(frames), 128)
-        ]
-    )
+    inside = before.predict(np.asarray(recogniser.normalization(frames)), batch_size=128, verbose=0)  # (clips, 512)
     frames = np.maximum(frames, frames.max(axis=(1, 2), keepdims=True) - DEPTH)
     means = np.stack([part.mean(axis=1) for part in np.array_split(frames, STRETCHES, axis=1)], axis=1)
     means = (means - means.mean(axis=(1, 2), keepdims=True)).reshape(len(frames), -1)

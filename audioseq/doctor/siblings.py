@@ -14,7 +14,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from audioseq.doctor.clips import HIGHEST, LOWEST, N_BANDS
-from audioseq.doctor.fingerprints import nearest, signature
+from audioseq.doctor.fingerprints import PERIOD, RANGE, nearest, signature
 from audioseq.features.steps import mel_filters
 
 __all__ = ["Sibling", "as_if_faster", "best_speed", "find_siblings"]
@@ -22,7 +22,8 @@ __all__ = ["Sibling", "as_if_faster", "best_speed", "find_siblings"]
 SPEEDS = (1.0, 1.05, 1.1, 1.15, 1.2, 1.25)  # a signature serves 2.5 % on either side
 NEAR, STEP = 0.03, 0.0005  # speeds that are tried around a candidate's
 ALIKE = 0.78  # of two signatures
-SAME = 0.94  # correlation of the two waveforms; of different recordings the best speed reaches 0.91
+OUTLINES_ALIKE = 0.93  # correlation of two outlines at the best lag
+SAME = 0.9  # correlation of the two waveforms; of different recordings the best speed reaches 0.87
 MOST = 1000  # candidates whose waveforms are compared, the most alike first
 SIZE = 256  # dimensions in which signatures are compared
 SAMPLE = 4000  # recordings that give those dimensions
@@ -64,7 +65,9 @@ def find_siblings(
             one, other = sounding[row], sounding[column]
             if likeness < ALIKE or (min(one, other), max(one, other)) in known:
                 continue
-            ahead[one, other] = max(ahead.get((one, other), (0.0, 0.0)), (likeness, speed))
+            likeness = _outline_correlation(as_if_faster(outlines[one], speed), outlines[other])
+            if likeness >= OUTLINES_ALIKE:
+                ahead[one, other] = max(ahead.get((one, other), (0.0, 0.0)), (likeness, speed))
     found: dict[tuple[int, int], Sibling] = {}
     for (one, other), (_, speed) in sorted(ahead.items(), key=lambda item: item[1], reverse=True)[:MOST]:
         exact, correlation = best_speed(sketches[one], sketches[other], speed)
@@ -88,15 +91,25 @@ def as_if_faster(outline: np.ndarray, speed: float) -> np.ndarray:
     return heights[:, below] * (1 - part) + heights[:, below + 1] * part
 
 
+def _outline_correlation(one: np.ndarray, other: np.ndarray) -> float:
+    """The correlation of two outlines, each band without its mean, at the best lag."""
+    a, b = (np.maximum(part - part.max() + RANGE, 0) for part in (one[:PERIOD], other[:PERIOD].astype(np.float32)))
+    a, b = a - a.mean(axis=0), b - b.mean(axis=0)
+    n = 2 * PERIOD
+    product = np.fft.irfft((np.fft.rfft(a, n, axis=0) * np.conj(np.fft.rfft(b, n, axis=0))).sum(axis=1), n)
+    return float(product.max() / max(1e-9, np.linalg.norm(a) * np.linalg.norm(b)))
+
+
 def best_speed(one: np.ndarray, other: np.ndarray, near: float) -> tuple[float, float]:
     """At which speed near `near` the first sketch is the second, and the correlation of their waveforms there."""
     best = (near, 0.0)
     speeds = near * np.arange(1 - NEAR, 1 + NEAR, STEP)
     n = 1 << (int(len(one) / speeds[0]) + len(other) + 2).bit_length()
-    a, b = one.astype(np.float32), np.conj(np.fft.rfft(other.astype(np.float32), n))
+    b = np.conj(np.fft.rfft(other.astype(np.float32), n))
+    a = one.astype(np.float32)
     places = np.arange(len(a))
     for speed in speeds.tolist():
-        played = np.interp(np.arange(int(len(a) / speed)) * speed, places, a).astype(np.float32)
+        played = np.interp(np.arange(int(len(one) / speed)) * speed, places, a).astype(np.float32)
         product = np.abs(np.fft.irfft(np.fft.rfft(played, n) * b, n)).max()
         correlation = float(product / max(1e-9, np.linalg.norm(played) * np.linalg.norm(other.astype(np.float32))))
         best = max(best, (speed, correlation), key=lambda pair: pair[1])

@@ -18,7 +18,7 @@ from audioseq.music.copies import melody
 
 __all__ = ["Tune", "read_tune", "read_tunes", "same_tunes", "tune_faults"]
 
-LEAST = 20  # notes, below which neither velocity nor grid is judged
+LEAST = 10  # notes, below which neither velocity nor grid is judged
 GRID, NEAR = 12, 0.025  # steps in a quarter note, and quarter notes from one that are still on it
 OFF = 0.2  # of the onsets; of random onsets 0.4 are off
 NATURE = 0.25  # of the files; more have it by the way they were made
