@@ -103,9 +103,10 @@ def _recordings(
     labelled = len(set(classes.values())) > 1
     clips, reasons = measure_all(folder, names, words=labelled and labels, workers=workers)
     found = faults.unreadable(reasons) + faults.file_faults(clips)
-    speakers = _speakers(names)
-    sides, complaints = _sides(folder, names, split, seed)
-    found += complaints + across_the_split(speakers, sides) + spelt_twice(speakers, sides)
+    speakers, known = _speakers(names)
+    split_at_all = split is not None or any(classes.values())
+    sides, complaints = _sides(folder, names, split, seed) if split_at_all else ({}, [])
+    found += complaints + across_the_split(speakers, sides, known=known) + spelt_twice(speakers, sides)
     labels_of = dict(classes) if labelled else {}
     if labelled or any(classes.values()):
         found += faults.balance(clips, classes, _empty(folder, names))
@@ -134,15 +135,15 @@ def _repeats(
     return found + repeated(made, labels, sides, speakers, what="recording at another speed", kind="sibling")
 
 
-def _speakers(names: Sequence[str]) -> dict[str, str]:
-    """The speaker of each file, where names identify speakers."""
+def _speakers(names: Sequence[str]) -> tuple[dict[str, str], bool]:
+    """The speaker of each file, where names identify speakers, and whether that is no guess."""
     guess = guess_speakers(names)
     if guess.pattern is None:
-        return {}
+        return {}, False
     if guess.known:
-        return {name: speaker_of(name) for name in names}
+        return {name: speaker_of(name) for name in names}, True
     speaker = SpeakerPattern(guess.pattern, strict=False)
-    return {name: speaker(name) for name in names if speaker(name) != name}
+    return {name: speaker(name) for name in names if speaker(name) != name}, False
 
 
 def _sides(folder: Path, names: Sequence[str], split: Split | None, seed: int) -> tuple[dict[str, str], list[Finding]]:

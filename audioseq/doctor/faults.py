@@ -21,12 +21,12 @@ QUIET = 35.0  # dB under the folder's median
 OFFSET = 0.03  # full scale at 1
 LONG, SHORT = 1.8, 0.4  # times what nineteen of twenty recordings are shorter than, or longer than
 LEAST_SECONDS = 0.05  # a recording of less holds no word
-CUT, CONTRAST = -7.0, 15.0  # dB: an edge relative to the loudest 10 ms, and that above the quietest
-CUT_SHORT = -10.0  # where the recording is shorter than nearly all others, which have one length
-CUT_HARD, ZEROS = -18.0, 0.01  # dB after, or before, so many seconds of zeros
+CUT, CONTRAST = -9.0, 15.0  # dB: an edge relative to the loudest 10 ms, and that above the quietest
+CUT_SHORT = -12.0  # where the recording is shorter than nearly all others, which have one length
+CUT_HARD, ZEROS = -25.0, 0.01  # dB after, or before, so many seconds of zeros
 ONE_LENGTH = 0.75  # of the recordings that have it
 MISSING = 0.01  # of what a header claims
-NATURE = 0.25  # of the folder's files; more have it by the way they were recorded
+NATURE, TRIMMED = 0.25, 0.04  # of the folder's files; more have it, or are cut, by the way they were made
 FEW = 1 / 3  # of the clips that classes have at the median
 
 
@@ -142,7 +142,13 @@ def _edges(clips: Sequence[Measured]) -> list[Finding]:
             for clip in _worst(clips, [-level for level in levels.values()])
             if clip.peak > SILENT and _is_cut(clip, levels[clip.name], clip.zeros[k], clip.seconds < least)
         }
-        found += _finding(kind, cut, f"a word that {side} at full level: part of it is not in the file.", of=len(clips))
+        found += _finding(
+            kind,
+            cut,
+            f"a word that {side} at full level: part of it is not in the file.",
+            of=len(clips),
+            nature=TRIMMED,
+        )
     return found
 
 
@@ -152,11 +158,17 @@ def _is_cut(clip: Measured, level: float, zeros: float, short: bool) -> bool:
 
 
 def _finding(
-    kind: str, evidence: Mapping[str, str], what: str, severity: Severity = "warning", *, of: int | None = None
+    kind: str,
+    evidence: Mapping[str, str],
+    what: str,
+    severity: Severity = "warning",
+    *,
+    of: int | None = None,
+    nature: float = NATURE,
 ) -> list[Finding]:
     if not evidence:
         return []
-    if of is not None and len(evidence) > NATURE * of:
+    if of is not None and len(evidence) > nature * of:
         severity = "note"
     verb = "has" if len(evidence) == 1 else "have"
     return [Finding(kind, severity, tuple(evidence), f"{_files(len(evidence))} {verb} {what}", dict(evidence))]

@@ -16,7 +16,7 @@ import soxr
 
 __all__ = ["SAME", "Pair", "correlation", "duplicates", "nearest", "signature", "sketch"]
 
-SAME = 0.92  # correlation of two waveforms from which on they are one recording
+SAME = 0.935  # correlation of two waveforms from which on they are one recording
 ALIKE = 0.55  # of two signatures, from which on the waveforms are compared; a recording with noise at 10 dB has 0.7
 NEIGHBOURS = 4  # of a recording, that are compared with it
 SKETCH_SR, SKETCH_SECONDS = 8000, 8.0

@@ -21,6 +21,7 @@ __all__ = ["described", "doubted", "out_of_fold", "wrong_labels"]
 
 LEAST = 10  # clips of a class, and classes times clips, below which nothing is learnt
 FOLDS = 5
+LOSS = 4.0  # weight of the mean loss over that of the weights, so that probabilities do not sharpen with more clips
 LEARNT = 0.7  # cross-validated accuracy under which no label is doubted
 OWN = 0.03  # probability of the given label, below which it is doubted
 SURE = 0.6  # of the probability that clips of the other label usually have for it
@@ -96,7 +97,7 @@ def out_of_fold(features: np.ndarray, places: np.ndarray, groups: Sequence[str],
             continue
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", ConvergenceWarning)
-            model = LogisticRegression(C=0.002, max_iter=100, tol=1e-3).fit(features[rest], places[rest])
+            model = LogisticRegression(C=LOSS / rest.sum(), max_iter=100, tol=1e-3).fit(features[rest], places[rest])
         probability[np.ix_(held, model.classes_)] = model.predict_proba(features[held])
     return probability
 

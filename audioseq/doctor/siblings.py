@@ -20,11 +20,12 @@ from audioseq.features.steps import mel_filters
 __all__ = ["Sibling", "as_if_faster", "best_speed", "find_siblings"]
 
 SPEEDS = (1.0, 1.05, 1.1, 1.15, 1.2, 1.25)  # a signature serves 2.5 % on either side
+OWN_SPEED = 0.008
 NEAR, STEP = 0.03, 0.0005  # speeds that are tried around a candidate's
 ALIKE = 0.78  # of two signatures
 OUTLINES_ALIKE = 0.93  # correlation of two outlines at the best lag
 SAME = 0.9  # correlation of the two waveforms; of different recordings the best speed reaches 0.87
-MOST = 1000  # candidates whose waveforms are compared, the most alike first
+MOST = 400  # candidates whose waveforms are compared, the most alike first
 SIZE = 256  # dimensions in which signatures are compared
 SAMPLE = 4000  # recordings that give those dimensions
 
@@ -71,7 +72,8 @@ def find_siblings(
     found: dict[tuple[int, int], Sibling] = {}
     for (one, other), (_, speed) in sorted(ahead.items(), key=lambda item: item[1], reverse=True)[:MOST]:
         exact, correlation = best_speed(sketches[one], sketches[other], speed)
-        if correlation >= SAME:
+        # at its own speed it is a copy with noise, or the word said once more
+        if correlation >= SAME and abs(exact - 1) > OWN_SPEED:
             pair = (min(one, other), max(one, other))
             found.setdefault(pair, Sibling(one, other, exact, correlation))
     return sorted(found.values())

@@ -6,16 +6,17 @@ import re
 from collections import defaultdict
 from collections.abc import Mapping
 
-from audioseq.doctor.findings import Finding
+from audioseq.doctor.findings import Finding, Severity
 
 __all__ = ["across_the_split", "spelt_twice"]
 
 
-def across_the_split(speakers: Mapping[str, str], sides: Mapping[str, str]) -> list[Finding]:
+def across_the_split(speakers: Mapping[str, str], sides: Mapping[str, str], *, known: bool = True) -> list[Finding]:
     """Speakers of whom files lie on more than one side.
 
     Args:
         speakers, sides: of files, by name.
+        known: whether the names are of a published form; else the speakers are a guess, and it is a warning.
     """
     where: dict[str, dict[str, list[str]]] = defaultdict(lambda: defaultdict(list))
     for name, who in sorted(speakers.items()):
@@ -29,7 +30,8 @@ def across_the_split(speakers: Mapping[str, str], sides: Mapping[str, str]) -> l
     }
     files = tuple(name for own in found.values() for names in own.values() for name in names)
     sentence = f"{_speakers(len(found))} on more than one side of the split, so the figures do not apply to new voices."
-    return [Finding("speaker across the split", "severe", files, sentence, evidence)]
+    severity: Severity = "severe" if known else "warning"
+    return [Finding("speaker across the split", severity, files, sentence, evidence)]
 
 
 def spelt_twice(speakers: Mapping[str, str], sides: Mapping[str, str]) -> list[Finding]:
