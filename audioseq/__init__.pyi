@@ -2,6 +2,7 @@ from . import (
     audio as audio,
     cli as cli,
     data as data,
+    doctor as doctor,
     exports as exports,
     extraction as extraction,
     features as features,

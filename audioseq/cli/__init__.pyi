@@ -2,6 +2,7 @@ from . import (
     classify as classify,
     common as common,
     described as described,
+    doctor as doctor,
     download as download,
     evaluate as evaluate,
     export as export,

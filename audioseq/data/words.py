@@ -28,7 +28,7 @@ from audioseq.data.clips import NOISE_FOLDER, SILENCE, UNKNOWN, ClipSet
 from audioseq.data.splits import SPLITS, DatasetError, FolderSplit, Guess, Split, check_speakers, usual_split
 from audioseq.files import Skipped, require_folder
 
-__all__ = ["Words", "find_clips", "word_folder"]
+__all__ = ["Words", "are_sides", "find_clips", "word_folder"]
 
 
 SHORTEST = 0.05  # seconds; a spoken word takes more
@@ -133,7 +133,7 @@ def word_folder(
     _check_skipped(folder, skipped, len(clips))
     _check_words(folder, clips, [clip for clip, _ in read], skipped)
     names = [clip.name for clip, _ in read]
-    split = split or (FolderSplit() if _are_sides(names) else usual_split(folder, names, seed))
+    split = split or (FolderSplit() if are_sides(names) else usual_split(folder, names, seed))
     splits = split.assign(folder, names)
     speakers = check_speakers(folder, names, splits, split)
     splits, duplicates = _leave_out_duplicates(names, [y for _, y in read], splits)
@@ -226,7 +226,7 @@ def _recordings(folder: Path) -> list[Path]:
     return reading.find_audio(folder) if folder.is_dir() else []
 
 
-def _are_sides(names: Sequence[str]) -> bool:
+def are_sides(names: Sequence[str]) -> bool:
     """Whether all files lie in words within ``train``, ``val`` or ``test``."""
     sides = {FolderSplit.of(name) for name in names}
     deep = all(name.count("/") > 1 for name in names)
@@ -236,7 +236,7 @@ def _are_sides(names: Sequence[str]) -> bool:
 def _places(folder: Path, clips: Sequence[Clip]) -> list[Path]:
     """The folder, and its ``train``, ``val`` and ``test`` where it has them."""
     names = [clip.name for clip in clips]
-    sides = sorted({name.split("/")[0] for name in names}) if _are_sides(names) else []
+    sides = sorted({name.split("/")[0] for name in names}) if are_sides(names) else []
     return [folder, *(folder / side for side in sides)]
 
 
@@ -277,7 +277,7 @@ def find_clips(folder: Path) -> list[Clip]:
     require_folder(folder)
     paths = _recordings(folder)
     names = [path.relative_to(folder).as_posix() for path in paths]
-    depth = 1 if _are_sides([name for name in names if not name.startswith(f"{NOISE_FOLDER}/")]) else 0
+    depth = 1 if are_sides([name for name in names if not name.startswith(f"{NOISE_FOLDER}/")]) else 0
     clips = []
     for path, name in zip(paths, names, strict=True):
         parts = name.split("/")

@@ -21,6 +21,7 @@ from .alignment import (
 )
 from .constantq import (
     ConstantQ as ConstantQ,
+    size_of as size_of,
     tone as tone,
 )
 from .descriptions import (
