@@ -7,6 +7,7 @@ import json
 from typing import Any
 
 from audioseq.cli import common
+from audioseq.cli.progress import progress_line
 
 __all__ = ["add_to", "doctor"]
 
@@ -29,7 +30,7 @@ def doctor(args: argparse.Namespace) -> int:
     from audioseq.doctor.examination import examine
     from audioseq.doctor.page import save_page
 
-    common.progress(f"reading {args.folder} ...")
+    progress_line(f"reading {args.folder} ...")
     report = examine(args.folder, labels=not args.no_labels, seed=args.seed)
     print(json.dumps(report.to_dict()) if args.json else report)
     if args.out is not None:

@@ -15,10 +15,12 @@ from pathlib import Path
 
 import numpy as np
 
-from audioseq.audio.decoding import AudioError, length_of, mono_blocks, open_sound
-from audioseq.audio.reading import fit_length, resample
+from audioseq.audio.decoding import AudioError, length_of, sound_blocks
+from audioseq.audio.opening import open_sound
+from audioseq.audio.reading import fit_length
+from audioseq.audio.resampling import resample
 from audioseq.doctor.fingerprints import MODULATIONS, signature, sketch
-from audioseq.features.descriptions import LogMel
+from audioseq.features.mel import LogMel
 
 __all__ = ["SILENT", "Measured", "feature_of", "measure", "measure_all"]
 
@@ -108,7 +110,7 @@ def measure(path: Path, name: str, *, words: bool = False) -> Measured:
     with open_sound(path) as file:
         sr, channels, claimed = file.samplerate, file.channels, length_of(file)
         frames = min(claimed, round(MOST_SECONDS * sr))
-        blocks = list(mono_blocks(file, path, 0, frames, frames, whole=True))
+        blocks = list(sound_blocks(file, 0, frames, frames, whole=True))
         riff = file.format in ("WAV", "WAVEX")
     y = np.concatenate(blocks) if blocks else np.zeros(0, np.float32)
     if not len(y):

@@ -15,7 +15,7 @@ import numpy as np
 
 from audioseq.doctor.clips import HIGHEST, LOWEST, N_BANDS
 from audioseq.doctor.fingerprints import PERIOD, RANGE, nearest, signature
-from audioseq.features.steps import mel_filters
+from audioseq.features.filters import mel_filters
 
 __all__ = ["Sibling", "as_if_faster", "best_speed", "find_siblings"]
 

@@ -96,11 +96,16 @@ class FrontEnd(Front):
     def width(self) -> int:
         return self.n_fft // 2 + 1
 
+    @property
+    def frames_at_once(self) -> int:
+        """Frames that NumPy computes at a time."""
+        return max(16, BLOCK_BYTES // (self.n_fft * window_of(self).itemsize))
+
     def blocks(self, y: np.ndarray) -> Iterator[np.ndarray]:
         import scipy.fft
 
         frames, window = self.rows(y), window_of(self)
-        rows = min(len(frames), max(16, BLOCK_BYTES // (self.n_fft * window.itemsize)))
+        rows = min(len(frames), self.frames_at_once)
         block = np.empty((rows, self.n_fft), window.dtype)
         for begin in range(0, len(frames), rows):
             n = min(rows, len(frames) - begin)
