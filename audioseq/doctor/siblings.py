@@ -12,6 +12,7 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
 import numpy as np
+import soxr
 
 from audioseq.doctor.clips import HIGHEST, LOWEST, N_BANDS
 from audioseq.doctor.fingerprints import PERIOD, RANGE, nearest, signature
@@ -26,6 +27,7 @@ ALIKE = 0.78  # of two signatures
 OUTLINES_ALIKE = 0.93  # correlation of two outlines at the best lag
 SAME = 0.9  # correlation of the two waveforms; of different recordings the best speed reaches 0.87
 MOST = 400  # candidates whose waveforms are compared, the most alike first
+FINER = 4  # samples for one of a sketch
 SIZE = 256  # dimensions in which signatures are compared
 SAMPLE = 4000  # recordings that give those dimensions
 
@@ -104,17 +106,21 @@ def _outline_correlation(one: np.ndarray, other: np.ndarray) -> float:
 
 def best_speed(one: np.ndarray, other: np.ndarray, near: float) -> tuple[float, float]:
     """At which speed near `near` the first sketch is the second, and the correlation of their waveforms there."""
+    n = 1 << (int(len(one) / (near * (1 - 2 * NEAR))) + len(other) + 2).bit_length()
+    fixed = other.astype(np.float32)
+    spectrum, norm = np.conj(np.fft.rfft(fixed, n)), float(np.linalg.norm(fixed))
+    fine = soxr.resample(one.astype(np.float32), 1, FINER)  # so close that a straight line serves between two samples
+    places = np.arange(len(fine)) / FINER
+
+    def at(speed: float) -> tuple[float, float]:
+        played = np.interp(np.arange(int(len(one) / speed)) * speed, places, fine).astype(np.float32)
+        product = np.abs(np.fft.irfft(np.fft.rfft(played, n) * spectrum, n)).max()
+        return speed, float(product / max(1e-9, np.linalg.norm(played) * norm))
+
     best = (near, 0.0)
-    speeds = near * np.arange(1 - NEAR, 1 + NEAR, STEP)
-    n = 1 << (int(len(one) / speeds[0]) + len(other) + 2).bit_length()
-    b = np.conj(np.fft.rfft(other.astype(np.float32), n))
-    a = one.astype(np.float32)
-    places = np.arange(len(a))
-    for speed in speeds.tolist():
-        played = np.interp(np.arange(int(len(one) / speed)) * speed, places, a).astype(np.float32)
-        product = np.abs(np.fft.irfft(np.fft.rfft(played, n) * b, n)).max()
-        correlation = float(product / max(1e-9, np.linalg.norm(played) * np.linalg.norm(other.astype(np.float32))))
-        best = max(best, (speed, correlation), key=lambda pair: pair[1])
+    for width, step in ((NEAR, STEP), (STEP, STEP / 10)):  # near the candidate's, and then near the best of those
+        speeds = best[0] * np.arange(1 - width, 1 + width, step)
+        best = max((at(speed) for speed in speeds.tolist()), key=lambda pair: pair[1])
     return best
 
 

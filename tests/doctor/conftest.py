@@ -24,7 +24,7 @@ def spoken(seed: int) -> np.ndarray:
         inside = (t >= begin) & (t < begin + length)
         envelope = np.zeros(SR)
         envelope[inside] = np.hanning(inside.sum())
-        centres = rng.uniform(300, 3300, 3)
+        centres = rng.uniform(300, 2200, 3)
         for k in range(1, 20):
             gain = np.exp(-(((k * pitch - centres[:, None]) / 250) ** 2)).sum(axis=0)
             y += envelope * gain * np.sin(k * phase + rng.uniform(0, 6))
