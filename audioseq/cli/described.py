@@ -103,7 +103,7 @@ def _kinds() -> dict[str, type[Feature]]:
     for room in pkgutil.iter_modules(wing.__path__):
         if room.name == "layer":  # needs Keras, and describes nothing
             continue
-        module = importlib.import_module(f"audioseq.features.{room.name}")
+        module = importlib.import_module(f"{wing.__name__}.{room.name}")
         for name in module.__all__:
             kind = getattr(module, name)
             if isinstance(kind, type) and issubclass(kind, Feature) and _without_arguments(kind):

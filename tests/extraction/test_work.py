@@ -119,6 +119,12 @@ def test_only_what_is_new_or_changed_is_computed_again(sounds, tmp_path):
     first = as_bytes(out)
     assert aq.extract_features(sounds, out, LOG_MEL, shard_size=4).files == 0
     assert as_bytes(out) == first
+    for left in (out / ".unfinished-gone", out / "shards" / ".00001-1f2e3d4c"):  # as a kill leaves them
+        left.mkdir()
+        (left / "clips.jsonl").touch()
+    (out / ".manifest-1f2e3d4c.jsonl").touch()
+    aq.extract_features(sounds, out, LOG_MEL, shard_size=4)
+    assert as_bytes(out) == first
     soundfile.write(sounds / "go" / "a.wav", tone(99), SR)
     soundfile.write(sounds / "left" / "003.wav", tone(100), SR)
     (sounds / "go" / "002.wav").unlink()
