@@ -12,6 +12,7 @@ from . import (
     listen as listen,
     main as main,
     memory as memory,
+    plot as plot,
     progress as progress,
     recipe as recipe,
 )

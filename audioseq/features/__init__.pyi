@@ -35,6 +35,7 @@ from .filters import (
     constant as constant,
     constant_q_chroma as constant_q_chroma,
     dct_matrix as dct_matrix,
+    mel_edges as mel_edges,
     mel_filters as mel_filters,
     tonnetz_matrix as tonnetz_matrix,
 )

@@ -18,6 +18,7 @@ __all__ = [
     "constant",
     "constant_q_chroma",
     "dct_matrix",
+    "mel_edges",
     "mel_filters",
     "tonnetz_matrix",
 ]
@@ -32,8 +33,7 @@ def mel_filters(
     Slaney's scale (Auditory Toolbox, 1998) is linear below 1 kHz, logarithmic above; HTK's is
     ``2595 log10(1 + f / 700)``. (librosa's own would load numba, five times the time that this module takes.)
     """
-    low, high = _hz_to_mel(np.array([fmin, fmax]), htk)
-    edges = _mel_to_hz(np.linspace(low, high, n_mels + 2), htk)
+    edges = mel_edges(n_mels, fmin, fmax, htk)
     bins = np.arange(n_fft // 2 + 1) * (sr / n_fft)
     rising = (bins[:, None] - edges[None, :-2]) / np.diff(edges)[:-1]
     falling = (edges[None, 2:] - bins[:, None]) / np.diff(edges)[1:]
@@ -41,6 +41,12 @@ def mel_filters(
     if norm == "slaney":
         bank *= 2.0 / (edges[2:] - edges[:-2])
     return constant(bank)
+
+
+def mel_edges(n_mels: int, fmin: float, fmax: float, htk: bool) -> np.ndarray:
+    """Where the bands begin, have their peaks and end, in Hz, ``(n_mels + 2,)``: ``librosa.mel_frequencies``."""
+    low, high = _hz_to_mel(np.array([fmin, fmax]), htk)
+    return _mel_to_hz(np.linspace(low, high, n_mels + 2), htk)
 
 
 def _hz_to_mel(hz: np.ndarray, htk: bool) -> np.ndarray:

@@ -9,7 +9,7 @@ import numpy as np
 
 from audioseq.arguments import at_most, is_flag, is_number, is_whole, require
 from audioseq.features.descriptions import Feature
-from audioseq.features.filters import dct_matrix, mel_filters
+from audioseq.features.filters import dct_matrix, mel_edges, mel_filters
 from audioseq.features.fronts import FrontEnd
 from audioseq.features.steps import Decibel, Derivative, GainControl, Matmul, Step, TopDecibel
 
@@ -117,6 +117,10 @@ class Mel(Spectrogram):
 
     def n_features_after(self, n_features: int) -> int:
         return self.n_mels
+
+    def centres(self) -> np.ndarray:
+        """Middle of each band in Hz, ``(n_mels,)``."""
+        return mel_edges(self.n_mels, self.fmin, self.sr / 2 if self.fmax is None else self.fmax, self.htk)[1:-1]
 
     def _bank(self) -> np.ndarray:
         fmax = self.sr / 2 if self.fmax is None else self.fmax

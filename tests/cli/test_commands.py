@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import re
 import sys
 import types
 
@@ -237,3 +238,24 @@ def test_generation_counts_its_steps_to_the_end():
     assert done[0] > 0
     assert len(set(total)) == 1
     assert seen[-1][0] == seen[-1][1]
+
+
+def test_a_picture_of_features(run, tmp_path):
+    soundfile.write(tmp_path / "a.wav", 0.5 * np.sin(2 * np.pi * 440 * np.arange(SR) / SR), SR)
+    out = tmp_path / "a.png"
+    typed = ["cqt", "chroma_cqt >> tonnetz", "onset_strength >> tempogram(win_length=64)", "log_mel(n_mels=64)", "mfcc"]
+    wanted = [word for name in [*typed, "spectrogram", "chroma", "rms"] for word in ("--feature", name)]
+    code, said, err = run("plot", tmp_path / "a.wav", *wanted, "--out", out)
+    assert (code, err) == (0, "")
+    assert said == f"{out}: {', '.join([*typed, 'spectrogram', 'chroma', 'rms'])} of 1.00 s\n"
+    assert out.read_bytes()[:8] == b"\x89PNG\r\n\x1a\n"
+    for options, code, message in (
+        ([], 2, "a.png: is there already. Replace it by --overwrite"),
+        (["--overwrite", "--feature", "cqtt"], 1, "A feature is one of chroma, .*Received: 'cqtt'"),
+        (["--overwrite", "--feature", "cqt(sr=8000)"], 1, "below sr / 2 = 4000 Hz"),
+        (["--overwrite", "--feature", "rms(sr=8000)"], 1, "is of sr=8000 Hz, as the samples are. Received: 22050"),
+        (["--overwrite", "--offset", "5"], 1, "a.wav"),
+    ):
+        found, _, err = run("plot", tmp_path / "a.wav", "--out", out, *options)
+        assert (found, err.count("\n")) == (code, 1), err
+        assert re.search(message, err), err
