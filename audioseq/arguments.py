@@ -12,6 +12,7 @@ __all__ = [
     "LOUDEST",
     "ArgumentError",
     "at_most",
+    "counted",
     "is_count",
     "is_flag",
     "is_name",
@@ -71,3 +72,8 @@ def short_repr(value: Any) -> str:
     given = [(field, getattr(value, field.name)) for field in dataclasses.fields(value)]
     shown = [f"{field.name}={argument!r}" for field, argument in given if argument != field.default]
     return f"{type(value).__name__}({', '.join(shown)})"
+
+
+def counted(n: int, noun: str) -> str:
+    """``1 clip``, ``2,000 clips``."""
+    return f"{n:,} {noun}{'' if n == 1 else 's'}"

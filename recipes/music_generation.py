@@ -23,6 +23,7 @@ from audioseq.cli.generate import write_pieces
 
 CHORALES = "runs/chorales"
 DEMO_RUN = "runs/music"
+DEMO_SECONDS = 130.0  # of training, at most, on a slow machine too
 NETWORKS = ("event_lstm", "event_gru", "event_rnn")
 TOKENS = ("beats", "events", "melody")
 
@@ -52,15 +53,21 @@ class Config:
 # -------------------------------------------------------------------------------------------------- train
 
 
-def train(config: Config, out: Path, *, resume: bool, overwrite: bool, pieces: int) -> int:
+def train(
+    config: Config, out: Path, *, resume: bool, overwrite: bool, pieces: int, seconds: float | None = None
+) -> int:
     """Data, model, fit, evaluate, save."""
+    from audioseq.arguments import counted
+    from audioseq.training import runs
+
+    runs.check_run(out, resume=resume, overwrite=overwrite)  # before minutes are spent on the data
     cli.load_tensorflow()
     import keras
 
     from audioseq import SequenceGenerator, files, models, plots, training
     from audioseq.data import tunes
     from audioseq.music import evaluation as music_evaluation
-    from audioseq.training import runs, trainees
+    from audioseq.training import pace, trainees
 
     # data: tokens of what the folder has, no piece on two sides
     seen = tunes.survey(config.data)
@@ -74,12 +81,10 @@ def train(config: Config, out: Path, *, resume: bool, overwrite: bool, pieces: i
         tempos=config.stretch,
     )
     counts = [len(part) for part in (data.training, data.validation, data.testing)]
-    print(f"{config.data}: {counts[0]} pieces for training, {counts[1]} for validation, {counts[2]} for the test")
+    sides = f"{counted(counts[0], 'piece')} for training, {counts[1]} for validation, {counts[2]} for the test"
+    print(f"{config.data}: {sides}")
     print(f"{data.training.tokens:,} training tokens of {tokenizer.size}: {config.tokens}")
     report(data)
-    settings = json.loads(json.dumps({**dataclasses.asdict(config), "data_fingerprint": data.fingerprint}))
-    del settings["data"]  # the same pieces in another place are the same run
-
     # model: tokenizer and network in one
     keras.utils.set_random_seed(config.seed)
     with training.device_scope():
@@ -100,6 +105,14 @@ def train(config: Config, out: Path, *, resume: bool, overwrite: bool, pieces: i
         seed=config.seed,
     )
     training.steps_of(trained, data.training, how)  # what cannot be trained must not cost an earlier run
+    if seconds and not resume:
+        epochs, each = pace.epochs_within(trained, data.training, how, seconds)
+        print(f"{each:.0f} s an epoch here, {epochs * each / 60:.1f} minutes in all")
+        if epochs < config.epochs:
+            print(f"so {counted(epochs, 'epoch')}, not {config.epochs}, to end within 4 minutes on this machine")
+        config, how = dataclasses.replace(config, epochs=epochs), dataclasses.replace(how, epochs=epochs)
+    settings = json.loads(json.dumps({**dataclasses.asdict(config), "data_fingerprint": data.fingerprint}))
+    del settings["data"]  # the same pieces in another place are the same run
     runs.open_run(out, settings, resume=resume, overwrite=overwrite)
     runs.write_skipped(out / "skipped.jsonl", data.skipped)
     begun = resume and (out / runs.CHECKPOINT).is_file()  # else it was killed in its first epoch
@@ -179,12 +192,18 @@ def again(out: Path, config: Config) -> str:
 
 def demo_command(args: argparse.Namespace) -> int:
     from audioseq.data.chorales import write_chorales
+    from audioseq.training import runs
 
+    begun = runs.unfinished(DEMO_RUN)
     found = write_chorales(CHORALES)
     print(f"{len(found)} chorales by Johann Sebastian Bach are in {CHORALES}\n")
     # few pieces and few steps: a smaller network, and each piece in its own key
     config = Config(data=CHORALES, units=(256,), embedding=64, dropout=0.1, epochs=8, batch_size=8, transpose=(0, 0))
-    return train(config, Path(DEMO_RUN), resume=False, overwrite=True, pieces=4)
+    if begun:
+        print(f"Going on with {DEMO_RUN}, which was interrupted.\n")
+        config = dataclasses.replace(config, epochs=begun["epochs"])
+    resume = begun is not None
+    return train(config, Path(DEMO_RUN), resume=resume, overwrite=not resume, pieces=4, seconds=DEMO_SECONDS)
 
 
 def train_command(args: argparse.Namespace) -> int:

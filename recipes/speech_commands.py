@@ -82,13 +82,18 @@ def train(
     seconds: float | None = None,
 ) -> int:
     """Data, model, fit, evaluate, save."""
+    from audioseq.arguments import counted
+    from audioseq.training import runs
+
+    if not dry_run:
+        runs.check_run(out, resume=resume, overwrite=overwrite)  # before minutes are spent on the data
     cli.load_tensorflow()
     import keras
 
     from audioseq import GradientMonitor, SequenceClassifier, load_model, models, training
     from audioseq.data.words import word_folder
     from audioseq.speech.evaluation import evaluate_predictions
-    from audioseq.training import augment, pace, reports, runs, trainees
+    from audioseq.training import augment, pace, reports, trainees
 
     # data: clips of one length, no speaker on two sides
     words = word_folder(
@@ -142,7 +147,9 @@ def train(
         if dry_run:
             return cli.DONE
         if epochs < config.epochs:
-            print(f"          so {epochs} epochs instead of {config.epochs}, to end within 3 minutes on this machine")
+            print(
+                f"          so {counted(epochs, 'epoch')}, not {config.epochs}, to end within 3 minutes on this machine"
+            )
         config, how = dataclasses.replace(config, epochs=epochs), dataclasses.replace(how, epochs=epochs)
     settings = json.loads(json.dumps({**dataclasses.asdict(config), "data_fingerprint": words.fingerprint}))
     del settings["data"]  # the same clips in another place are the same run

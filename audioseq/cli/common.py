@@ -30,12 +30,12 @@ __all__ = [
     "add_model",
     "add_run",
     "check_out_file",
+    "check_out_folder",
     "load",
     "load_tensorflow",
     "not_negative",
     "positive",
     "positive_int",
-    "progress",
     "quoted",
     "run",
     "seed",
@@ -181,15 +181,15 @@ def check_out_file(path: str | None) -> None:
         return
     if Path(path).is_dir():
         raise FileError(path, "is a folder, not a file to write")
-    folder = next(up for up in Path(path).absolute().parents if up.exists())
-    if not folder.is_dir() or not os.access(folder, os.W_OK):
+    check_out_folder(path, Path(path).absolute().parent)
+
+
+def check_out_folder(path: str, folder: Path | None = None) -> None:
+    """Refuse, before anything is computed, a folder that could not be written into in the end."""
+    folder = Path(path).absolute() if folder is None else folder
+    folder = next(up for up in (folder, *folder.parents) if up.exists())
+    if not folder.is_dir() or not os.access(folder, os.W_OK | os.X_OK):
         raise FileError(path, f"cannot be written: {folder} is no folder that may be written into")
-
-
-def progress(text: str) -> None:
-    """Say what is being done, to a person who waits: not into a file or a pipe."""
-    if sys.stderr.isatty():
-        print(text, file=sys.stderr)
 
 
 def quoted(path: str | os.PathLike[str]) -> str:

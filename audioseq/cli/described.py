@@ -98,8 +98,8 @@ def _stands_alone(kind: type[Feature]) -> bool:
 @lru_cache(maxsize=1)
 def _kinds() -> dict[str, type[Feature]]:
     """The descriptions that the wing of the features has, by their names in small letters."""
-    found = {}
     wing = importlib.import_module("audioseq.features")
+    found = {}
     for room in pkgutil.iter_modules(wing.__path__):
         if room.name == "layer":  # needs Keras, and describes nothing
             continue

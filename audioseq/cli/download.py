@@ -21,6 +21,7 @@ def download(args: argparse.Namespace) -> int:
     """Fetch the corpus into a folder."""
     from audioseq.data import download as corpora
 
+    common.check_out_folder(args.out)
     corpus = corpora.SPEECH_COMMANDS
 
     def progress(have: int, whole: int) -> None:

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from audioseq.cli import common
+from audioseq.cli.progress import progress_bar
 from audioseq.files import Skipped, write_json
 
 __all__ = ["add_to", "evaluate", "print_evaluation"]
@@ -47,7 +48,8 @@ def _words(model: Any, args: argparse.Namespace) -> tuple[dict[str, Any], list[S
     if not known:
         names = ", ".join(model.class_names)
         print(f"warning: {args.data} has a folder for none of the model's words: {names}", file=sys.stderr)
-    result = evaluate_folder(model, args.data)
+    with progress_bar("scoring", "recordings") as progress:
+        result = evaluate_folder(model, args.data, progress=progress)
     _warn_of_training(args, model)
     print_evaluation(result, args.data)
     print("\n  class            recall  precision  clips")
@@ -84,13 +86,16 @@ def _warn_of_training(args: argparse.Namespace, model: Any) -> None:
 
 def print_evaluation(result: Any, name: str) -> None:
     """Print the accuracy, and what was misclassified with the highest scores."""
+    from audioseq.arguments import counted
+
     low, high = result.interval
-    print(f"\n{name}: {result.accuracy:.1%} of {result.n:,} clips (95 % interval {low:.1%} to {high:.1%})")
+    print(f"\n{name}: {result.accuracy:.1%} of {counted(result.n, 'clip')} (95 % interval {low:.1%} to {high:.1%})")
     for wrong in result.misclassified[:3]:
         print(f"  misclassified {wrong.name}: {wrong.truth} taken for {wrong.predicted} (score {wrong.score:.0%})")
 
 
 def _music(model: Any, args: argparse.Namespace) -> tuple[dict[str, Any], list[Skipped]]:
+    from audioseq.arguments import counted
     from audioseq.data import tunes
     from audioseq.music.evaluation import evaluate_music
 
@@ -110,7 +115,8 @@ def _music(model: Any, args: argparse.Namespace) -> tuple[dict[str, Any], list[S
                 "The figures say nothing about other music",
                 file=sys.stderr,
             )
-    result = evaluate_music(model, pieces, training, generated=args.generated)
+    with progress_bar(f"generating {counted(args.generated, 'piece')}", "steps") as progress:
+        result = evaluate_music(model, pieces, training, generated=args.generated, progress=progress)
     print(f"{args.data}: {result}")
     return result.to_dict(), skipped
 

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from audioseq.cli import common
+from audioseq.cli.progress import progress_line
 
 __all__ = ["add_to", "export"]
 
@@ -32,6 +33,7 @@ def export(args: argparse.Namespace) -> int:
     if args.int8 and args.format != "litert":
         print(f"error: --int8 goes with --format litert. Received: --format {args.format}", file=sys.stderr)
         return common.USAGE
+    common.check_out_folder(args.out)
     common.load_tensorflow()
     import dataclasses
 
@@ -43,7 +45,7 @@ def export(args: argparse.Namespace) -> int:
     if args.int8 and clips is None:
         print("error: --int8 compares labels on recordings: give their folder as --data DIR", file=sys.stderr)
         return common.USAGE
-    common.progress("converting, and comparing with the Keras model")
+    progress_line("converting, and comparing with the Keras model")
     options = {"format": args.format, "int8": args.int8, "streaming": args.streaming, "overwrite": args.overwrite}
     report = write(model, args.out, clips=clips, labels=labels, **options)
     if args.json:

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import argparse
+import sys
 from pathlib import Path
 from typing import Any
 
 from audioseq.cli import common
+from audioseq.cli.progress import progress_bar
 
 __all__ = ["add_to", "generate", "write_pieces"]
 
@@ -41,6 +43,7 @@ def generate(args: argparse.Namespace) -> int:
     from audioseq.training.runs import RunError
 
     out = Path(args.out)
+    common.check_out_folder(args.out)
     earlier = sorted(out.glob("piece-*"))
     if earlier and not args.overwrite:
         raise RunError(f"{out}: holds pieces already. Replace them by --overwrite")
@@ -64,8 +67,9 @@ def generate(args: argparse.Namespace) -> int:
     model = common.load(args.model, SequenceGenerator)
     if prompt is not None:
         prompt = opening(prompt, args.prompt_bars)
-    common.progress(f"generating {args.count} piece{'s' * (args.count > 1)}")
-    pieces = model.generate_batch(args.count, prompt, seed=args.seed, options=options)
+        report_prompt(args.prompt, prompt)
+    with progress_bar(f"generating {args.count} piece{'s' * (args.count > 1)}", "steps") as progress:
+        pieces = model.generate_batch(args.count, prompt, seed=args.seed, options=options, progress=progress)
     for path in earlier:  # what was there may be more than what comes
         if path.suffix in (".mid", ".wav", ".png"):
             path.unlink()
@@ -75,6 +79,7 @@ def generate(args: argparse.Namespace) -> int:
 
 def write_pieces(out: Path, pieces: Any, model: Any, prompt: Any = None) -> None:
     """Write pieces as .mid, .wav and .png, and print a line each."""
+    from audioseq.arguments import counted
     from audioseq.midi.files import save_midi
     from audioseq.music.synthesis import save_wav
     from audioseq.plots import piano_roll
@@ -86,7 +91,8 @@ def write_pieces(out: Path, pieces: Any, model: Any, prompt: Any = None) -> None
         begun = None if prompt is None else end_of_prompt(model, prompt, piece)
         piano_roll.notes(path.with_suffix(".png"), piece, f"{path.stem}, seed {piece.seed}", prompt_end=begun)
         notes = sum(len(instrument.notes) for instrument in piece.instruments)
-        print(f"{path}: {notes} notes in {piece.get_end_time():.1f} s, seed {piece.seed}; beside it .wav and .png")
+        what = f"{counted(notes, 'note')} in {piece.get_end_time():.1f} s, seed {piece.seed}"
+        print(f"{path}: {what}; beside it .wav and .png")
 
 
 def opening(prompt: Any, bars: int | None) -> Any:
@@ -101,6 +107,13 @@ def opening(prompt: Any, bars: int | None) -> Any:
             for note in instrument.notes:
                 note.end = min(note.end, end)
     return prompt
+
+
+def report_prompt(name: str, prompt: Any) -> None:
+    """Say how long a prompt is, since `--bars` counts its bars too."""
+    end = prompt.get_end_time()
+    bars = int((prompt.get_downbeats() < end - 1e-6).sum())
+    print(f"{name}: the prompt has {bars} bar{'s' * (bars != 1)}, {end:.1f} s", file=sys.stderr)
 
 
 def end_of_prompt(model: Any, prompt: Any, piece: Any) -> float:

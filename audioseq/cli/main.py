@@ -11,17 +11,33 @@ import textwrap
 from collections.abc import Sequence
 
 from audioseq import __version__
-from audioseq.cli import classify, common, download, evaluate, export, features, generate, info, listen, memory, recipe
+from audioseq.cli import (
+    classify,
+    common,
+    doctor,
+    download,
+    evaluate,
+    export,
+    features,
+    generate,
+    info,
+    listen,
+    memory,
+    plot,
+    recipe,
+)
 
 __all__ = ["main", "parser"]
 
-ROOMS = (classify, listen, generate, memory, info, evaluate, export, features, download, recipe)
+ROOMS = (classify, listen, generate, memory, info, plot, features, doctor, evaluate, export, download, recipe)
 EXAMPLES = (
     ("audioseq classify left.wav", "which word a recording is"),
     ("audioseq listen --file meeting.wav", "which words are in a long recording, and when; without --file: microphone"),
     ('audioseq generate --out new --key "C major"', "new pieces as .mid, .wav and a picture"),
     ("audioseq memory left.wav --out DIR", "what the network remembers of a recording or a .mid"),
     ("audioseq info FILE ...", "what an audio, MIDI, .keras or exported file is"),
+    ("audioseq plot song.ogg --feature cqt --feature chroma --out song.png", "features of a recording as a picture"),
+    ("audioseq doctor DIR", "what is wrong with a folder of recordings or MIDI files, before training"),
     ("audioseq evaluate --model FILE --data DIR", "how good a model is on a folder of yours"),
     ("audioseq export --model FILE --format litert --out DIR", "SavedModel, LiteRT or ONNX, with the same numbers"),
     (

@@ -32,6 +32,7 @@ def memory(args: argparse.Namespace) -> int:
     from audioseq.training.runs import RunError
 
     out, file = Path(args.out), Path(args.file)
+    common.check_out_folder(args.out)
     there = [name for name in PICTURES if (out / name).exists()]
     if there and not args.overwrite:
         raise RunError(f"{out}: holds {there[0]} already. Replace it by --overwrite")

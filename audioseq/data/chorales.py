@@ -15,6 +15,7 @@ from pathlib import Path
 
 import numpy as np
 
+from audioseq.arguments import counted
 from audioseq.files import shipped
 from audioseq.midi.files import save_midi
 from audioseq.midi.score import Instrument, Score, notes_of
@@ -35,7 +36,7 @@ class Chorale:
     score: Score
 
     def __repr__(self) -> str:
-        return f"Chorale({self.name!r}, {len(self.score.notes)} notes)"
+        return f"Chorale({self.name!r}, {counted(len(self.score.notes), 'note')})"
 
 
 def chorales() -> tuple[Chorale, ...]:

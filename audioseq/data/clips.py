@@ -9,6 +9,8 @@ from typing import Any
 
 import numpy as np
 
+from audioseq.arguments import counted
+
 __all__ = ["NOISE_FOLDER", "SILENCE", "UNKNOWN", "ClipSet"]
 
 NOISE_FOLDER = "_background_noise_"
@@ -51,7 +53,9 @@ class ClipSet:
     def __repr__(self) -> str:
         counts = Counter(self.labels.tolist())
         classes = ", ".join(f"{name} {counts[i]}" for i, name in enumerate(self.class_names))
-        return f"ClipSet({len(self)} clips of {self.samples.shape[1] / self.sr:g} s at {self.sr} Hz: {classes})"
+        return (
+            f"ClipSet({counted(len(self), 'clip')} of {self.samples.shape[1] / self.sr:g} s at {self.sr} Hz: {classes})"
+        )
 
     def epoch(self, epoch: int, seed: int) -> np.ndarray:
         """The clips of an epoch in their order: a function of `seed` and `epoch` alone, so that a run can resume.

@@ -17,7 +17,7 @@ from typing import Literal
 
 import numpy as np
 
-from audioseq.arguments import require
+from audioseq.arguments import counted, require
 from audioseq.files import Skipped, atomic_path, write_text
 from audioseq.midi import smf
 from audioseq.midi.files import find_midi
@@ -75,7 +75,7 @@ class Pieces:
     def __repr__(self) -> str:
         skipped, kind = len(self.skipped), type(self.tokenizer).__name__
         return (
-            f"Pieces({len(self)} pieces, {len(self.tokens):,} tokens of a {kind}, "
+            f"Pieces({counted(len(self), 'piece')}, {len(self.tokens):,} tokens of a {kind}, "
             f"{skipped} file{'s' * (skipped != 1)} skipped)"
         )
 

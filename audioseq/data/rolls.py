@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from audioseq.arguments import is_count, require
+from audioseq.arguments import counted, is_count, require
 from audioseq.data.splits import DatasetError
 
 __all__ = ["PolyphonicMusic", "RollBatch", "RollSet", "read_polyphony"]
@@ -76,7 +76,7 @@ class RollSet:
         return len(self.pieces)
 
     def __repr__(self) -> str:
-        return f"RollSet({len(self)} pieces, {self.n_frames:,} frames of {self.keys} keys)"
+        return f"RollSet({counted(len(self), 'piece')}, {self.n_frames:,} frames of {self.keys} keys)"
 
     @property
     def keys(self) -> int:

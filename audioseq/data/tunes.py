@@ -17,7 +17,7 @@ from typing import Literal
 
 import numpy as np
 
-from audioseq.arguments import is_count, require
+from audioseq.arguments import counted, is_count, require
 from audioseq.data.encoded import PieceReport, Pieces, encode_folder
 from audioseq.data.splits import SPLITS, DatasetError, FolderSplit, GroupSplit, Split, file_itself
 from audioseq.files import Skipped
@@ -55,7 +55,7 @@ class TokenSet:
         return len(self.names)
 
     def __repr__(self) -> str:
-        about = f"{len(self)} pieces, {self.tokens:,} tokens"
+        about = f"{counted(len(self), 'piece')}, {self.tokens:,} tokens"
         return f"TokenSet({about}, window={self.window}, transpose={tuple(self.transpose)})"
 
     def __getitem__(self, i: int) -> np.ndarray:
@@ -151,7 +151,7 @@ class Tunes:
     def __repr__(self) -> str:
         skipped = len(self.skipped)
         return (
-            f"Tunes({len(self.training)} pieces for training, {len(self.validation)} for validation, "
+            f"Tunes({counted(len(self.training), 'piece')} for training, {len(self.validation)} for validation, "
             f"{len(self.testing)} for the test, {type(self.tokenizer).__name__} of {self.tokenizer.size} tokens, "
             f"{skipped} file{'s' * (skipped != 1)} skipped, {len(self.duplicates)} copies left out, "
             f"tempo={self.tempo:g}, meter={self.meter})"

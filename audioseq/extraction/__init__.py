@@ -1,4 +1,4 @@
-"""A folder of recordings to a folder of features: one pass, in parallel, and memory maps by clip."""
+"""A folder of recordings to a folder of features, on one machine or many."""
 
 import lazy_loader
 

@@ -25,7 +25,8 @@ import numpy as np
 from threadpoolctl import threadpool_limits
 
 from audioseq.audio.decoding import AudioError
-from audioseq.audio.reading import load, resample
+from audioseq.audio.reading import load
+from audioseq.audio.resampling import resample
 from audioseq.extraction.settings import ExtractionError, Settings
 from audioseq.extraction.together import compute
 from audioseq.files import atomic_folder, require_folder

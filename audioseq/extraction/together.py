@@ -10,7 +10,8 @@ from typing import Any
 import numpy as np
 
 from audioseq.features.descriptions import Feature
-from audioseq.features.steps import BLOCK_BYTES, Plan, Step, plan_of
+from audioseq.features.fronts import FrontEnd, Plan, plan_of
+from audioseq.features.steps import Step
 
 __all__ = ["compute"]
 
@@ -41,7 +42,8 @@ def compute(features: tuple[tuple[str, Feature], ...], samples: Mapping[int, np.
 @lru_cache(maxsize=16)
 def _order(features: tuple[tuple[str, Feature], ...]) -> list[tuple[str, Feature, str, Further | None]]:
     """Features in the order to compute them, each with the name of the one that it goes on from, and how."""
-    plans = {name: plan_of(f) for name, f in features if type(f).__call__ is Feature.__call__}
+    plans = {name: plan_of(f) for name, f in features if len(f.parts()) == 1 and type(f).__call__ is Feature.__call__}
+    plans = {name: plan for name, plan in plans.items() if isinstance(plan.front, FrontEnd)}
     order = sorted(features, key=lambda pair: len(plans[pair[0]].frame_steps) if pair[0] in plans else 0)
     found: list[tuple[str, Feature, str, Further | None]] = []
     for name, feature in order:
@@ -65,9 +67,9 @@ def _same(one: Step, other: Step) -> bool:
 
 
 def _further(base: Plan, plan: Plan, frames: np.ndarray) -> np.ndarray:
-    """The frames of a plan from those of one that it begins with, in the blocks of `steps.frames_on_numpy`."""
-    steps = plan.frame_steps[len(base.frame_steps) :]
-    rows = max(16, BLOCK_BYTES // (plan.front.n_fft * plan.window.itemsize))
+    """The frames of a plan from those of one that it begins with, in the blocks of `fronts.frames_on_numpy`."""
+    assert isinstance(plan.front, FrontEnd)
+    steps, rows = plan.frame_steps[len(base.frame_steps) :], plan.front.frames_at_once
     parts = [frames[begin : begin + rows] for begin in range(0, len(frames), rows)]
     for step in steps:
         parts = [step.apply(np, part, None) for part in parts]

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 import numpy as np
 
-from audioseq.arguments import is_count, require
+from audioseq.arguments import counted, is_count, require
 from audioseq.data.tunes import TokenSet
 from audioseq.midi.score import Score
 from audioseq.music.copies import Copy, CopyIndex, Leakage, shared_grams
@@ -53,9 +53,10 @@ class MusicEvaluation:
 
     def __repr__(self) -> str:
         rows = [row for row in self.statistics.figures.values() if row is not None]
-        copy = f", longest copy {max(copy.n_notes for copy in self.copies)} notes" if self.copies else ""
+        copy = f", longest copy {counted(max(copy.n_notes for copy in self.copies), 'note')}" if self.copies else ""
         return (
-            f"MusicEvaluation({self.likelihood.per_token:.3f} nats a token on {self.likelihood.pieces} pieces, "
+            f"MusicEvaluation({self.likelihood.per_token:.3f} nats a token on "
+            f"{counted(self.likelihood.pieces, 'piece')}, "
             f"{sum(row.within for row in rows)} of {len(rows)} statistics within{copy})"
         )
 
@@ -63,7 +64,7 @@ class MusicEvaluation:
         what, lines = self.likelihood, []
         lines.append(
             f"{what.per_token:.3f} nats a token, {what.per_note:.2f} a note, {what.per_second:.1f} a second on "
-            f"{what.pieces} pieces"
+            f"{counted(what.pieces, 'piece')}"
         )
         if self.clean is not None:
             lines.append(
@@ -87,6 +88,7 @@ def evaluate_music(
     generated: int = 32,
     seed: int = 0,
     options: Options | None = None,
+    progress: Callable[[int, int], None] | None = None,
 ) -> MusicEvaluation:
     """Judge a model by pieces that it was not trained on, and by pieces that it writes.
 
@@ -97,6 +99,7 @@ def evaluate_music(
         generated: pieces to write; the i-th is as many seconds long as the i-th held-out piece.
         seed: of these.
         options: how they are drawn; its length is not used.
+        progress: called, while they are generated, with how many of their steps are written, and how many there are.
 
     Raises:
         ValueError: tokens of another tokenizer, no held-out piece, or none to write.
@@ -118,7 +121,7 @@ def evaluate_music(
             require_fit(model, part)
     nats = piece_nats(model.network, held_out)
     pieces = scores_of(model, held_out)
-    written = write_like(model, pieces, generated, seed=seed, options=options or Options())
+    written = write_like(model, pieces, generated, seed=seed, options=options or Options(), progress=progress)
     clean = leakage = None
     copies: list[Copy] = []
     usual: list[Copy] = []
@@ -140,7 +143,13 @@ def scores_of(model: SequenceGenerator, pieces: TokenSet) -> list[Score]:
 
 
 def write_like(
-    model: SequenceGenerator, pieces: Sequence[Score], count: int, *, seed: int, options: Options
+    model: SequenceGenerator,
+    pieces: Sequence[Score],
+    count: int,
+    *,
+    seed: int,
+    options: Options,
+    progress: Callable[[int, int], None] | None = None,
 ) -> list[Score]:
     """Pieces of a model, as many seconds long as the ones given, in turn."""
     lengths = [float(piece.notes["end"].max()) for piece in pieces]
@@ -148,7 +157,7 @@ def write_like(
         plan(model, None, replace(options, bars=None, seconds=lengths[i % len(lengths)]), seed + i)
         for i in range(count)
     ]
-    drawn = model.sampler.draw([one.job for one in plans])
+    drawn = model.sampler.draw([one.job for one in plans], progress=progress)
     return [
         one.tokenizer.score(tokens, tempo=one.tempo, meter=one.meter) for one, tokens in zip(plans, drawn, strict=True)
     ]

@@ -11,7 +11,7 @@ from __future__ import annotations
 import dataclasses
 import functools
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -245,12 +245,14 @@ class SequenceGenerator(WholeModel):
         *,
         seed: int | None = None,
         options: Options | None = None,
+        progress: Callable[[int, int], None] | None = None,
         **changes: Any,
     ) -> list[pretty_midi.PrettyMIDI]:
         """Write several pieces at once: those that `generate` writes with `seed`, ``seed + 1`` and so on; each has its
-        own as its attribute `seed`.
+        own as its attribute `seed`. `progress` is called with how many of their steps are written, and how many there
+        are.
         """
-        return write_pieces(self, count, prompt, seed=seed, options=options, changes=changes)
+        return write_pieces(self, count, prompt, seed=seed, options=options, changes=changes, progress=progress)
 
     def notes(
         self,
@@ -330,12 +332,13 @@ def write_pieces(
     seed: int | None,
     options: Options | None,
     changes: dict[str, Any],
+    progress: Callable[[int, int], None] | None = None,
 ) -> list[pretty_midi.PrettyMIDI]:
     """See `SequenceGenerator.generate_batch`."""
     require(is_whole(count, 1), "count is a whole number, 1 or more", count)
     options, first = dataclasses.replace(options or Options(), **changes), _seed(seed)
     plans = [plan(model, prompt, options, first + i) for i in range(count)]
-    drawn = model.sampler.draw([one.job for one in plans])
+    drawn = model.sampler.draw([one.job for one in plans], progress=progress)
     pieces = [as_pretty_midi(one.score(tokens)) for one, tokens in zip(plans, drawn, strict=True)]
     for piece, one in zip(pieces, plans, strict=True):
         piece.seed = one.job.seed

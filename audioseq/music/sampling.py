@@ -66,15 +66,30 @@ class Sampler:
         self._weights: list[np.ndarray] = []
         self._folded: list[Any] = []
 
-    def draw(self, jobs: Sequence[Job], *, chunk: int = CHUNK) -> list[np.ndarray]:
-        """The sequences of the jobs, prompts included, without the closing `EOS`; int32 ``(time,)`` each."""
+    def draw(
+        self,
+        jobs: Sequence[Job],
+        *,
+        chunk: int = CHUNK,
+        progress: Callable[[int, int], None] | None = None,
+    ) -> list[np.ndarray]:
+        """The sequences of the jobs, prompts included, without the closing `EOS`; int32 ``(time,)`` each.
+
+        `progress` is called with how many of their steps are settled, and how many there are to settle.
+        """
         parts: list[list[np.ndarray]] = [[job.prompt.astype(np.int32)] for job in jobs]
-        for new in self.chunks(jobs, chunk=chunk):
+        for new in self.chunks(jobs, chunk=chunk, progress=progress):
             for i, drawn in new.items():
                 parts[i].append(drawn)
         return [np.concatenate(own) for own in parts]
 
-    def chunks(self, jobs: Sequence[Job], *, chunk: int = CHUNK) -> Iterator[dict[int, np.ndarray]]:
+    def chunks(
+        self,
+        jobs: Sequence[Job],
+        *,
+        chunk: int = CHUNK,
+        progress: Callable[[int, int], None] | None = None,
+    ) -> Iterator[dict[int, np.ndarray]]:
         """What is drawn, up to `chunk` tokens at a time: the new tokens of each job that goes on, by its place.
 
         Raises:
@@ -96,6 +111,8 @@ class Sampler:
         cuts = any(job.top_k or job.top_p < 1 for job in mine)
         loop = self._loop_with_cuts if cuts else self._loop_without_cuts
         going = np.ones(len(jobs), np.bool_)
+        steps = [max(0, self.constraints.left(job.state)) for job in jobs]
+        left = list(steps)
         while going.any():
             draws = np.stack([rng.random(chunk) for rng in random])
             # the greatest float32 below 1 stays below the sum of the probabilities
@@ -111,6 +128,9 @@ class Sampler:
                     raise ValueError("the network's logits are no numbers: its weights are broken")
                 new[job] = drawn[lane, : end[0]] if len(end) else drawn[lane]
                 going[lane] = not len(end)
+                left[job] = max(0, self.constraints.left(about["limits"][lane])) if going[lane] else 0
+            if progress is not None:
+                progress(sum(steps) - sum(left), sum(steps))
             yield new
             still = np.flatnonzero(going)
             if 0 < len(still) <= len(going) // 2 and len(going) > LEAST:  # leave the finished ones behind

@@ -3,6 +3,7 @@ from . import (
     memory as memory,
     piano_roll as piano_roll,
     recognition as recognition,
+    sound as sound,
     training as training,
 )
 from .figure import (
@@ -23,6 +24,9 @@ from .piano_roll import (
 from .recognition import (
     confusion_matrix as confusion_matrix,
     detection_curve as detection_curve,
+)
+from .sound import (
+    frames as frames,
 )
 from .training import (
     learning_curve as learning_curve,

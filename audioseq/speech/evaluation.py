@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import math
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from audioseq.arguments import counted
 from audioseq.audio import reading
 from audioseq.data.clips import NOISE_FOLDER, UNKNOWN
 from audioseq.data.splits import DatasetError
@@ -20,6 +21,8 @@ from audioseq.speech.classifier import SequenceClassifier
 from audioseq.speech.streaming import check_model
 
 __all__ = ["Evaluation", "Misclassified", "evaluate_folder", "evaluate_predictions", "wilson_interval"]
+
+SHOWN = 16  # recordings between two words about progress
 
 
 def wilson_interval(correct: int, n: int, z: float = 1.959964) -> tuple[float, float]:
@@ -83,7 +86,7 @@ class Evaluation:
         worst = ", ".join(f"{name} {recall:.1%} of {n}" for recall, name, n in sorted(there)[:3])
         skipped = f"\n  skipped files: {len(self.skipped)}" if self.skipped else ""
         return (
-            f"Evaluation({self.accuracy:.1%} of {self.n:,} clips, 95 % interval {low:.1%} to {high:.1%}\n"
+            f"Evaluation({self.accuracy:.1%} of {counted(self.n, 'clip')}, 95 % interval {low:.1%} to {high:.1%}\n"
             f"  lowest recall: {worst}{skipped})"
         )
 
@@ -130,12 +133,22 @@ def evaluate_predictions(
     )
 
 
-def evaluate_folder(model: SequenceClassifier, folder: str | os.PathLike[str]) -> Evaluation:
+def evaluate_folder(
+    model: SequenceClassifier,
+    folder: str | os.PathLike[str],
+    *,
+    progress: Callable[[int, int], None] | None = None,
+) -> Evaluation:
     """Score every recording of a folder of words.
 
     A sub-folder named like a class is that class, ``_silence_`` and ``_unknown_`` too; any other counts as
     ``_unknown_``. The noise recordings of ``_background_noise_`` are no clips. Each clip goes through what
     `SequenceClassifier.classify` does with a file.
+
+    Args:
+        model: a recogniser.
+        folder: which holds a folder for each word.
+        progress: called with how many recordings were scored, and how many there are.
 
     Raises:
         FolderError: there is no such folder.
@@ -154,7 +167,10 @@ def evaluate_folder(model: SequenceClassifier, folder: str | os.PathLike[str]) -
     folder = Path(folder)
     names, labels, scores, skipped = [], [], [], []
     block: list[np.ndarray] = []
-    for clip in find_clips(folder):
+    clips = list(find_clips(folder))
+    for i, clip in enumerate(clips):
+        if progress is not None and i % SHOWN == 0:
+            progress(i, len(clips))
         word = clip.word if clip.word in model.class_names else UNKNOWN
         if word not in model.class_names:
             raise DatasetError(
@@ -169,7 +185,7 @@ def evaluate_folder(model: SequenceClassifier, folder: str | os.PathLike[str]) -
         block.append(reading.fit_length(y, model.n_samples))
         names.append(clip.name)
         labels.append(model.class_names.index(word))
-        if len(block) == 1024:  # keeps a folder of any size out of memory
+        if len(block) == 256:  # keeps a folder of any size out of memory
             scores.append(model.scores(np.stack(block)))
             block = []
     if block:

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from audioseq.arguments import ArgumentError, is_count, require, short_repr
+from audioseq.arguments import ArgumentError, counted, is_count, require, short_repr
 from audioseq.midi.score import MOST_TICKS, Instrument, Score, as_pretty_midi, notes_of
 
 if TYPE_CHECKING:
@@ -45,7 +45,7 @@ class GridNotes:
         return len(self.pitch)
 
     def __repr__(self) -> str:
-        return f"GridNotes({len(self):,} notes, {self.end.max(initial=0):,} steps)"
+        return f"GridNotes({counted(len(self), 'note')}, {self.end.max(initial=0):,} steps)"
 
     def take(self, index: np.ndarray) -> GridNotes:
         return GridNotes(*(column[index] for column in vars(self).values()))
@@ -207,7 +207,9 @@ def on_grid(
     notes = score.notes if keep.all() else score.notes[keep]
     if not len(notes):
         drums = int(score.notes["is_drum"].sum())
-        what = f"only drums ({drums} notes)" if drums and drums == len(score.notes) else f"{len(score.notes)} notes"
+        what = counted(len(score.notes), "note")
+        if drums and drums == len(score.notes):
+            what = f"only drums ({what})"
         raise ValueError(f"no note can be encoded: the piece has {what}" if len(score.notes) else "there are no notes")
     if steps_per_second is not None:
         start, end = notes["start"] * steps_per_second, notes["end"] * steps_per_second

@@ -39,6 +39,7 @@ from .reports import (
 )
 from .runs import (
     RunError as RunError,
+    check_run as check_run,
     held as held,
     hold as hold,
     model_card as model_card,

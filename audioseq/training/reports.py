@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from audioseq.arguments import counted
 from audioseq.data.clips import SILENCE, UNKNOWN
 from audioseq.data.words import Words
 from audioseq.files import write_json, write_text
@@ -95,7 +96,7 @@ def write_words_run(
         "network": f"{name}, {network.count_params():,} parameters",
         "reads": f"{words.duration:g} s at {words.sr} Hz as {feature.n_features} features, {feature!r}",
         "classes": ", ".join(words.class_names),
-        "trained on": f"{len(words.training)} clips, seed {settings['seed']}",
+        "trained on": f"{counted(len(words.training), 'clip')}, seed {settings['seed']}",
         "epochs": f"{len(fitted.history)}, in {fitted.seconds:.0f} s",
         "best epoch": fitted.best_epoch + 1,
         "data fingerprint": words.fingerprint[:16],
@@ -104,7 +105,7 @@ def write_words_run(
         test = evaluations["test"]
         low, high = test.interval
         others = " of yet other speakers" if words.speakers else ""
-        facts["test"] = f"{test.accuracy:.1%} ({low:.1%} to {high:.1%}) of {test.n} clips{others}"
+        facts["test"] = f"{test.accuracy:.1%} ({low:.1%} to {high:.1%}) of {counted(test.n, 'clip')}{others}"
     about = "A recogniser of single spoken words, made by `recipes/speech_commands.py`."
     limits = limits_of(words, synthetic=synthetic)
     write_text(out / "MODEL_CARD.md", model_card("Spoken commands", about, facts, checked, limits))

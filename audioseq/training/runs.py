@@ -32,6 +32,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "RunError",
+    "check_run",
     "held",
     "hold",
     "model_card",
@@ -63,6 +64,29 @@ PACKAGES = ("audioseq", "tensorflow", "keras", "numpy", "librosa", "soundfile", 
 
 class RunError(ValueError):
     """A run folder that must not be written into, or that does not fit."""
+
+
+def check_run(out: str | os.PathLike[str], *, resume: bool = False, overwrite: bool = False) -> None:
+    """Refuse what `open_run` would refuse whatever the settings are: before data are read and networks are built.
+
+    Raises:
+        RunError: the folder cannot be written, holds something else, an earlier run, or none to resume.
+    """
+    out = Path(out)
+    if out.exists():
+        _require_writable(out, out)
+        _replaced(out, resume=resume, overwrite=overwrite)
+        return
+    _require_writable(out, next(up for up in out.absolute().parents if up.exists()))
+    if resume:
+        raise RunError(f"{out}: holds no run to resume (no {RUN})")
+
+
+def _require_writable(out: Path, folder: Path) -> None:
+    if not folder.is_dir():
+        raise RunError(f"{out}: is a file, not a folder" if folder == out else f"{out}: {folder} is a file")
+    if not os.access(folder, os.W_OK | os.X_OK):
+        raise RunError(f"{out}: cannot be written: {folder} is no folder that may be written into")
 
 
 def open_run(
@@ -108,6 +132,25 @@ def open_run(
 
 def _earlier(out: Path, settings: dict[str, Any], *, resume: bool, overwrite: bool) -> dict[str, Any] | None:
     """``run.json`` of the run to continue; None where there is none, or where it may be replaced."""
+    earlier = _replaced(out, resume=resume, overwrite=overwrite)
+    if earlier is None or not resume:
+        return None
+    theirs = earlier.get("settings", {})
+    # in their order: a fingerprint, which follows the others, comes last
+    changed = [k for k in dict.fromkeys([*settings, *theirs]) if settings.get(k) != theirs.get(k)]
+    if changed == ["epochs"] and settings["epochs"] > theirs["epochs"]:
+        changed = []  # more of the same
+    if changed:
+        name = changed[0]
+        raise RunError(
+            f"{out}: was started with other settings, so it would end with other weights: "
+            f"{name} was {theirs.get(name)!r}, now {settings.get(name)!r}"
+        )
+    return earlier
+
+
+def _replaced(out: Path, *, resume: bool, overwrite: bool) -> dict[str, Any] | None:
+    """``run.json`` of the run that is there, where it may be resumed or replaced; None where there is none."""
     earlier, stale = _read(out / RUN), _stale(out)
     if earlier is None:
         others = [path for path in out.iterdir() if path.name != LOCK and path not in stale]
@@ -116,23 +159,10 @@ def _earlier(out: Path, settings: dict[str, Any], *, resume: bool, overwrite: bo
         if others or (resume and not stale):  # one that was killed as it began has left a stale file, and nothing else
             raise RunError(f"{out}: holds no run to resume (no {RUN})")
         return None
-    if resume:
-        theirs = earlier.get("settings", {})
-        # in their order: a fingerprint, which follows the others, comes last
-        changed = [k for k in dict.fromkeys([*settings, *theirs]) if settings.get(k) != theirs.get(k)]
-        if changed == ["epochs"] and settings["epochs"] > theirs["epochs"]:
-            changed = []  # more of the same
-        if changed:
-            name = changed[0]
-            raise RunError(
-                f"{out}: was started with other settings, so it would end with other weights: "
-                f"{name} was {theirs.get(name)!r}, now {settings.get(name)!r}"
-            )
-        return earlier
     learnt = earlier["state"] != "training" or (out / CHECKPOINT).exists()
-    if learnt and not overwrite:
+    if learnt and not resume and not overwrite:
         raise RunError(f"{out}: holds an earlier run. Go on with it by --resume, or replace it by --overwrite")
-    return None
+    return earlier
 
 
 def unfinished(out: str | os.PathLike[str]) -> dict[str, Any] | None:

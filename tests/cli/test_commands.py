@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import io
 import json
+import re
 import sys
 import types
 
@@ -14,6 +16,7 @@ from conftest import SHARED, SR
 import audioseq as aq
 from audioseq import cli, files
 from audioseq.cli import main
+from audioseq.cli.progress import progress_bar
 
 
 def test_evaluate_writes_the_figures_that_it_prints(run, trained, words, tmp_path):
@@ -183,3 +186,76 @@ def test_listen_detects_words_at_a_microphone(trained, meeting, monkeypatch, cap
     said = capsys.readouterr()
     assert [json.loads(line)["label"] for line in said.out.splitlines()] == ["low", "high"]
     assert "no samples came from the microphone for 0.1 s" in said.err
+
+
+def test_a_prompt_is_said_with_its_bars(run, tmp_path):
+    prompt = aq.chorales.chorales()[0].score
+    aq.save_midi(tmp_path / "prompt.mid", prompt)
+    code, _, err = run("generate", "--prompt", tmp_path / "prompt.mid", "--prompt-bars", 2, "--bars", 3, "--count", 1, "--out", tmp_path / "new")  # fmt: skip  # noqa: E501
+    assert code == 0
+    assert f"{tmp_path / 'prompt.mid'}: the prompt has 2 bars, " in err
+
+
+@pytest.mark.parametrize(
+    "command",
+    [["generate"], ["memory", "yes.wav"], ["export", "--format", "litert"], ["download"]],
+    ids=lambda command: command[0],
+)
+def test_a_folder_that_cannot_be_written_is_refused_before_anything_is_read(run, tmp_path, monkeypatch, command):
+    monkeypatch.setattr(cli.common, "load", lambda *_: pytest.fail("the model was loaded"))
+    (tmp_path / "file").write_text("x")
+    code, _, err = run(*command, "--out", tmp_path / "file" / "out")
+    assert code == 1
+    place = tmp_path / "file"
+    assert err == f"error: {place / 'out'}: cannot be written: {place} is no folder that may be written into\n"
+
+
+def test_a_person_sees_how_far_it_is_and_a_pipe_does_not(monkeypatch, capsys):
+    with progress_bar("scoring", "recordings") as progress:
+        progress(5, 10)
+    assert capsys.readouterr().err == ""
+
+    class Terminal(io.StringIO):
+        def isatty(self) -> bool:
+            return True
+
+    monkeypatch.setattr(sys, "stderr", Terminal())
+    monkeypatch.setenv("TERM", "xterm")
+    with progress_bar("scoring", "recordings") as progress:
+        progress(512, 1024)
+    shown = sys.stderr.getvalue()
+    assert "scoring" in shown
+    assert "512 of 1,024 recordings" in shown
+    assert "left" in shown
+
+
+def test_generation_counts_its_steps_to_the_end():
+    seen = []
+    model = aq.load_model(files.shipped("assets", "music", "model.keras"))
+    model.generate_batch(2, seed=1, bars=8, progress=lambda done, total: seen.append((done, total)))
+    done, total = zip(*seen, strict=True)
+    assert list(done) == sorted(done)
+    assert done[0] > 0
+    assert len(set(total)) == 1
+    assert seen[-1][0] == seen[-1][1]
+
+
+def test_a_picture_of_features(run, tmp_path):
+    soundfile.write(tmp_path / "a.wav", 0.5 * np.sin(2 * np.pi * 440 * np.arange(SR) / SR), SR)
+    out = tmp_path / "a.png"
+    typed = ["cqt", "chroma_cqt >> tonnetz", "onset_strength >> tempogram(win_length=64)", "log_mel(n_mels=64)", "mfcc"]
+    wanted = [word for name in [*typed, "spectrogram", "chroma", "rms"] for word in ("--feature", name)]
+    code, said, err = run("plot", tmp_path / "a.wav", *wanted, "--out", out)
+    assert (code, err) == (0, "")
+    assert said == f"{out}: {', '.join([*typed, 'spectrogram', 'chroma', 'rms'])} of 1.00 s\n"
+    assert out.read_bytes()[:8] == b"\x89PNG\r\n\x1a\n"
+    for options, code, message in (
+        ([], 2, "a.png: is there already. Replace it by --overwrite"),
+        (["--overwrite", "--feature", "cqtt"], 1, "A feature is one of chroma, .*Received: 'cqtt'"),
+        (["--overwrite", "--feature", "cqt(sr=8000)"], 1, "below sr / 2 = 4000 Hz"),
+        (["--overwrite", "--feature", "rms(sr=8000)"], 1, "is of sr=8000 Hz, as the samples are. Received: 22050"),
+        (["--overwrite", "--offset", "5"], 1, "a.wav"),
+    ):
+        found, _, err = run("plot", tmp_path / "a.wav", "--out", out, *options)
+        assert (found, err.count("\n")) == (code, 1), err
+        assert re.search(message, err), err

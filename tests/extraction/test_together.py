@@ -9,7 +9,7 @@ from extraction_help import tone
 import audioseq as aq
 from audioseq.extraction import together
 from audioseq.extraction.settings import named
-from audioseq.features import steps
+from audioseq.features import fronts
 
 COMMON = {"hop_length": 160, "precision": "exact"}
 SETS = [
@@ -37,7 +37,7 @@ def test_the_spectra_of_a_log_mel_serve_its_mfcc_too(monkeypatch):
 
     def counted(plan, y):
         calls.append(plan)
-        return steps.frames_on_numpy(plan, y)
+        return fronts.frames_on_numpy(plan, y)
 
     monkeypatch.setattr(descriptions, "frames_on_numpy", counted)
     together.compute(named([aq.MFCC(), aq.LogMel(), aq.MFCC() >> aq.Delta()]), {16000: np.zeros(800, np.float32)})

@@ -190,7 +190,7 @@ def test_a_prompt_that_cannot_be_used_is_told_why(all_models, melody):
             model.generate(prompt_of(), pitch_range=(60, 66))
         with pytest.raises(TypeError, match=r"did you pass a path\?"):
             model.generate("prompt.mid")
-    with pytest.raises(ValueError, match=r"the prompt cannot be used: no note .* only drums \(1 notes\)"):
+    with pytest.raises(ValueError, match=r"the prompt cannot be used: no note .* only drums \(1 note\)"):
         melody.generate(drums)
 
 

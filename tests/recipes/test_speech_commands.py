@@ -16,6 +16,7 @@ import soundfile
 from conftest import ROOT, SR, help_of
 
 from audioseq import cli
+from audioseq.data import words as data_words
 
 RECIPE = ROOT / "recipes" / "speech_commands.py"
 
@@ -303,6 +304,15 @@ def test_a_speaker_is_what_the_pattern_says(run, tmp_path):
     arguments = ["train", "--data", tmp_path / "data", "--out", tmp_path / "run", "--network", "feed_forward"]
     code, out, _ = run(*arguments, "--batch-size", "4", "--speaker", r"_(?P<speaker>\d+)\.wav$", "--dry-run")
     assert (code, "speakers  5, on one side each" in out) == (0, True)
+
+
+def test_a_run_that_is_there_is_refused_before_the_data_are_read(recipe, tmp_path, capsys, monkeypatch):
+    monkeypatch.setattr(data_words, "word_folder", lambda *_, **__: pytest.fail("the data were read"))
+    (tmp_path / "run").mkdir()
+    (tmp_path / "run" / "run.json").write_text('{"state": "complete", "settings": {}}')
+    code = cli.run(recipe.parser(), ["train", "--data", str(tmp_path), "--out", str(tmp_path / "run")])
+    assert code == 2
+    assert "holds an earlier run. Go on with it by --resume" in capsys.readouterr().err
 
 
 def test_a_demonstration_that_was_killed_goes_on(recipe, words, tmp_path, monkeypatch):

@@ -13,7 +13,7 @@ from conftest import ROOT
 
 from audioseq.speech.evaluation import evaluate_predictions
 from audioseq.training import runs
-from audioseq.training.runs import RunError, open_run, release
+from audioseq.training.runs import RunError, check_run, open_run, release
 
 SETTINGS = {"seed": 0}
 
@@ -68,6 +68,27 @@ def test_a_folder_of_other_files_is_not_taken_for_one_of_ours(out):
     with pytest.raises(RunError, match="no run to resume"):
         open_run(out / "new", SETTINGS, resume=True)
     assert not (out / "new").exists()
+
+
+def test_what_cannot_be_a_run_is_refused_before_there_are_settings(out, tmp_path):
+    check_run(out)
+    assert not out.exists()
+    with pytest.raises(RunError, match="run: holds no run to resume"):
+        check_run(out, resume=True)
+    ended(out)
+    with pytest.raises(RunError, match=r"run: holds an earlier run\. Go on with it by --resume"):
+        check_run(out)
+    check_run(out, resume=True)
+    check_run(out, overwrite=True)
+    (tmp_path / "file").write_text("x")
+    with pytest.raises(RunError, match="file: is a file, not a folder"):
+        check_run(tmp_path / "file")
+    with pytest.raises(RunError, match=r"run: .*file is a file"):
+        check_run(tmp_path / "file" / "run")
+    (tmp_path / "others").mkdir()
+    (tmp_path / "others" / "letter.txt").write_text("x")
+    with pytest.raises(RunError, match="others: is not empty, and holds no run of ours"):
+        check_run(tmp_path / "others")
 
 
 def test_two_processes_never_train_in_one_folder(out):
