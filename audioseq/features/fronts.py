@@ -96,16 +96,11 @@ class FrontEnd(Front):
     def width(self) -> int:
         return self.n_fft // 2 + 1
 
-    @property
-    def frames_at_once(self) -> int:
-        """Frames that NumPy computes at a time."""
-        return max(16, BLOCK_BYTES // (self.n_fft * window_of(self).itemsize))
-
     def blocks(self, y: np.ndarray) -> Iterator[np.ndarray]:
         import scipy.fft
 
         frames, window = self.rows(y), window_of(self)
-        rows = min(len(frames), self.frames_at_once)
+        rows = min(len(frames), max(16, BLOCK_BYTES // (self.n_fft * window.itemsize)))
         block = np.empty((rows, self.n_fft), window.dtype)
         for begin in range(0, len(frames), rows):
             n = min(rows, len(frames) - begin)
@@ -149,16 +144,27 @@ class SampleFrames(Front):
 @functools.lru_cache(maxsize=64)
 def window_of(front: FrontEnd) -> np.ndarray:
     """The window of a front end, centred in the frame: float32 (float64 when exact) ``(n_fft,)``."""
-    import scipy.signal
-
     length = front.win_length
-    try:
-        window = scipy.signal.get_window(front.window, length, fftbins=True)
-    except ValueError as error:
-        raise ValueError(f"window is the name of a SciPy window. Received: {front.window!r} ({error})") from None
+    window = _hann(length) if front.window == "hann" else _named_window(front.window, length)
     left = (front.n_fft - length) // 2
     padded = np.pad(window, (left, front.n_fft - length - left))
     return constant(padded, np.float64 if front.precision == "exact" else np.float32)
+
+
+def _hann(length: int) -> np.ndarray:
+    """The bits of ``scipy.signal.get_window("hann", length)``, whose import takes longer than a thousand clips."""
+    if length == 1:
+        return np.ones(1)
+    return (0.5 + 0.5 * np.cos(np.linspace(-np.pi, np.pi, length + 1)))[:-1]
+
+
+def _named_window(name: str, length: int) -> np.ndarray:
+    import scipy.signal
+
+    try:
+        return scipy.signal.get_window(name, length, fftbins=True)
+    except ValueError as error:
+        raise ValueError(f"window is the name of a SciPy window. Received: {name!r} ({error})") from None
 
 
 @dataclass(frozen=True)
