@@ -3,25 +3,23 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Mapping
-from functools import lru_cache, partial
-from typing import Any
+from collections.abc import Mapping
+from functools import lru_cache
 
 import numpy as np
 
 from audioseq.features.descriptions import Feature
-from audioseq.features.fronts import FrontEnd, Plan, plan_of
+from audioseq.features.fronts import Front, check_samples, padded, plan_of
 from audioseq.features.steps import Step
 
 __all__ = ["compute"]
-
-Further = Callable[[np.ndarray], np.ndarray]
 
 
 def compute(features: tuple[tuple[str, Feature], ...], samples: Mapping[int, np.ndarray]) -> dict[str, np.ndarray]:
     """Frames of each feature, ``(time, features)`` float32, by its name.
 
-    A feature whose frames are another's with more steps (MFCC of a LogMel) goes on from those.
+    Features with the same front end share its frames, block by block, and the steps that they begin with: the MFCC of a
+    log-mel costs one product more.
 
     Args:
         features: descriptions with their names.
@@ -30,50 +28,65 @@ def compute(features: tuple[tuple[str, Feature], ...], samples: Mapping[int, np.
     Raises:
         ValueError: a feature refuses the samples; the message begins with its name.
     """
-    found: dict[str, np.ndarray] = {}
-    for name, feature, base, further in _order(features):
+    parts: dict[Feature, np.ndarray] = {}
+    for group in _groups(features):
         try:
-            found[name] = feature(samples[feature.sr]) if further is None else further(found[base])
+            parts |= group.frames(samples[group.front.sr])
         except ValueError as error:
-            raise ValueError(f"{name}: {error}") from error
-    return {name: found[name] for name, _ in features}
-
-
-@lru_cache(maxsize=16)
-def _order(features: tuple[tuple[str, Feature], ...]) -> list[tuple[str, Feature, str, Further | None]]:
-    """Features in the order to compute them, each with the name of the one that it goes on from, and how."""
-    plans = {name: plan_of(f) for name, f in features if len(f.parts()) == 1 and type(f).__call__ is Feature.__call__}
-    plans = {name: plan for name, plan in plans.items() if isinstance(plan.front, FrontEnd)}
-    order = sorted(features, key=lambda pair: len(plans[pair[0]].frame_steps) if pair[0] in plans else 0)
-    found: list[tuple[str, Feature, str, Further | None]] = []
-    for name, feature in order:
-        bases = [other for other, *_ in found if name in plans and other in plans]
-        bases = [other for other in bases if _begins(plans[name], plans[other])]
-        base = max(bases, key=lambda other: len(plans[other].frame_steps), default="")
-        found.append((name, feature, base, partial(_further, plans[base], plans[name]) if base else None))
+            raise ValueError(f"{group.name}: {error}") from error
+    found = {}
+    for name, feature in features:
+        frames = [parts[part] for part in feature.parts()]
+        found[name] = frames[0] if len(frames) == 1 else np.concatenate(frames, axis=1)
     return found
 
 
-def _begins(plan: Plan, base: Plan) -> bool:
-    """Whether a plan begins with all that another does."""
-    n = len(base.frame_steps)
-    same = plan.front == base.front and not base.clip_steps and n <= len(plan.frame_steps)
-    return same and all(map(_same, plan.frame_steps, base.frame_steps))
+class _Group:
+    """Plans with one front end; their steps as a tree, in which what several begin with stands once."""
+
+    def __init__(self, name: str, front: Front) -> None:
+        self.name, self.front = name, front  # the name of the first feature
+        self.nodes: list[tuple[int, Step]] = []  # each after another, or after the front end, -1
+        self.leaves: dict[Feature, int] = {}
+
+    def add(self, feature: Feature) -> None:
+        at = -1
+        for step in plan_of(feature).frame_steps:
+            same = [i for i, (before, other) in enumerate(self.nodes) if before == at and _same(step, other)]
+            if not same:
+                self.nodes.append((at, step))
+            at = same[0] if same else len(self.nodes) - 1
+        self.leaves[feature] = at
+
+    def frames(self, y: np.ndarray) -> dict[Feature, np.ndarray]:
+        parts: dict[Feature, list[np.ndarray]] = {feature: [] for feature in self.leaves}
+        for block in self.front.blocks(padded(self.front, check_samples(y, self.front))):
+            values = {-1: block}
+            for i, (before, step) in enumerate(self.nodes):
+                values[i] = step.apply(np, values[before], None)
+            for feature, leaf in self.leaves.items():
+                parts[feature].append(values[leaf])
+        found = {}
+        for feature, blocks in parts.items():
+            x = blocks[0] if len(blocks) == 1 else np.concatenate(blocks)
+            for step in plan_of(feature).clip_steps:
+                x = step.apply(np, x[None], None)[0]
+            found[feature] = x
+        return found
+
+
+@lru_cache(maxsize=16)
+def _groups(features: tuple[tuple[str, Feature], ...]) -> list[_Group]:
+    groups: dict[Front, _Group] = {}
+    for name, feature in features:
+        for part in feature.parts():
+            front = plan_of(part).front
+            groups.setdefault(front, _Group(name, front)).add(part)
+    return list(groups.values())
 
 
 def _same(one: Step, other: Step) -> bool:
-    fields: Any = dataclasses.fields(one) if type(one) is type(other) and dataclasses.is_dataclass(one) else ()
-    return bool(fields) and all(np.array_equal(getattr(one, f.name), getattr(other, f.name)) for f in fields)
-
-
-def _further(base: Plan, plan: Plan, frames: np.ndarray) -> np.ndarray:
-    """The frames of a plan from those of one that it begins with, in the blocks of `fronts.frames_on_numpy`."""
-    assert isinstance(plan.front, FrontEnd)
-    steps, rows = plan.frame_steps[len(base.frame_steps) :], plan.front.frames_at_once
-    parts = [frames[begin : begin + rows] for begin in range(0, len(frames), rows)]
-    for step in steps:
-        parts = [step.apply(np, part, None) for part in parts]
-    out = parts[0] if len(parts) == 1 else np.concatenate(parts)
-    for step in plan.clip_steps:
-        out = step.apply(np, out[None], None)[0]
-    return out
+    if type(one) is not type(other) or not dataclasses.is_dataclass(one):
+        return one is other
+    fields = dataclasses.fields(one)
+    return all(np.array_equal(getattr(one, f.name), getattr(other, f.name)) for f in fields)

@@ -30,17 +30,27 @@ def test_every_bit_is_that_of_the_feature_alone(features, n):
         np.testing.assert_array_equal(found[name], feature(y))
 
 
+def test_every_bit_of_every_feature_beside_all_others():
+    from audioseq.cli.described import feature_names, feature_of
+
+    pairs = named({name: feature_of(name, 22050) for name in feature_names()})
+    y = tone(3, 30000).astype(np.float32)
+    found = together.compute(pairs, {22050: y})
+    for name, feature in pairs:
+        np.testing.assert_array_equal(found[name], feature(y), err_msg=name)
+
+
 def test_the_spectra_of_a_log_mel_serve_its_mfcc_too(monkeypatch):
-    from audioseq.features import descriptions
-
     calls = []
+    kept = fronts.FrontEnd.blocks
 
-    def counted(plan, y):
-        calls.append(plan)
-        return fronts.frames_on_numpy(plan, y)
+    def counted(front, y):
+        calls.append(front)
+        return kept(front, y)
 
-    monkeypatch.setattr(descriptions, "frames_on_numpy", counted)
-    together.compute(named([aq.MFCC(), aq.LogMel(), aq.MFCC() >> aq.Delta()]), {16000: np.zeros(800, np.float32)})
+    monkeypatch.setattr(fronts.FrontEnd, "blocks", counted)
+    features = [aq.MFCC(), aq.LogMel(), aq.LogMel(n_mels=41), aq.MFCC() >> aq.Delta()]
+    together.compute(named({f"f{i}": feature for i, feature in enumerate(features)}), {16000: tone(0, 800)})
     assert len(calls) == 1
-    together.compute(named([aq.MFCC(), aq.LogMel(n_mels=41)]), {16000: np.zeros(800, np.float32)})
+    together.compute(named([aq.MFCC(), aq.LogMel(hop_length=100)]), {16000: tone(0, 800)})
     assert len(calls) == 3
