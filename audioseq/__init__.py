@@ -2,7 +2,8 @@
 
 Every public name is loaded when it is first used, so that `import audioseq` costs milliseconds and reading audio or
 computing features never loads TensorFlow. The folders are wings; each reads only from those before it: `audio`, `midi`,
-`features`, `tokens`, `plots`, `models`, `data`, `speech`, `music`, `loading`, `memory`, `training`, `exports`, `cli`.
+`features`, `tokens`, `plots`, `models`, `data`, `extraction`, `speech`, `music`, `loading`, `memory`, `training`,
+`doctor`, `exports`, `cli`.
 """
 
 import importlib

@@ -26,6 +26,7 @@ __all__ = [
     "atomic_folder",
     "atomic_path",
     "find_files",
+    "iter_files",
     "require_folder",
     "shipped",
     "write_json",
@@ -90,10 +91,25 @@ def find_files(folder: str | os.PathLike[str], suffixes: Collection[str], *, rec
     Raises:
         FolderError: `folder` is absent or a file, or it or a folder in it may not be read.
     """
+    return [Path(folder, name) for name in iter_files(folder, suffixes, recursive=recursive)]
+
+
+def iter_files(folder: str | os.PathLike[str], suffixes: Collection[str], *, recursive: bool = True) -> Iterator[str]:
+    """The files of `find_files` one after another, in the same order, relative to `folder` with forward slashes.
+
+    Its folders are looked through at the call; of files, never more than the names in the folders that lead to one are
+    held in memory.
+    """
     require_folder(folder)
-    found = []
-    seen = {_identity(above) for above in Path(folder).resolve().parents}
-    links = [Path(folder)]  # a heap: the first in sorted order is walked first, to its end
+    places = _places(Path(folder)) if recursive else set()
+    return _files_in(Path(folder), "", suffixes, places)
+
+
+def _places(folder: Path) -> set[Path]:
+    """Folders to list: each where it lies, or under the first of the links to it."""
+    places = set()
+    seen = {_identity(above) for above in folder.resolve().parents}
+    links = [folder]  # a heap: the first in sorted order is walked first, to its end
     while links:
         ahead = [heapq.heappop(links)]
         while ahead:
@@ -101,17 +117,38 @@ def find_files(folder: str | os.PathLike[str], suffixes: Collection[str], *, rec
             if _identity(place) in seen:
                 continue
             seen.add(_identity(place))
-            for entry in _entries(place):
-                if entry.name.startswith("."):
-                    continue
-                if not os.path.isdir(entry.path):
-                    if os.path.splitext(entry.name)[1].lower() in suffixes:
-                        found.append(Path(entry.path))
-                elif recursive and entry.is_symlink():
-                    heapq.heappush(links, Path(entry.path))
-                elif recursive:
-                    ahead.append(Path(entry.path))
-    return sorted(found)
+            places.add(place)
+            with _entries(place) as entries:
+                for entry in entries:
+                    if entry.name.startswith(".") or not _is_folder(entry):
+                        continue
+                    if entry.is_symlink():
+                        heapq.heappush(links, Path(entry.path))
+                    else:
+                        ahead.append(Path(entry.path))
+    return places
+
+
+def _files_in(place: Path, before: str, suffixes: Collection[str], places: Collection[Path]) -> Iterator[str]:
+    names, folders = [], set()
+    with _entries(place) as entries:
+        for entry in entries:
+            if entry.name.startswith("."):
+                continue
+            if _is_folder(entry):
+                folders.add(entry.name)
+            elif os.path.splitext(entry.name)[1].lower() not in suffixes:
+                continue
+            names.append(entry.name)
+    for name in sorted(names):
+        if name not in folders:
+            yield before + name
+        elif place / name in places:
+            yield from _files_in(place / name, f"{before}{name}/", suffixes, places)
+
+
+def _is_folder(entry: os.DirEntry[str]) -> bool:
+    return os.path.isdir(entry.path) if entry.is_symlink() else entry.is_dir()  # a link to itself is none
 
 
 def _identity(folder: Path) -> tuple[int, int]:
@@ -120,10 +157,11 @@ def _identity(folder: Path) -> tuple[int, int]:
     return found.st_dev, found.st_ino
 
 
-def _entries(folder: Path) -> list[os.DirEntry[str]]:
+@contextmanager
+def _entries(folder: Path) -> Iterator[Iterator[os.DirEntry[str]]]:
     try:
         with os.scandir(folder) as entries:
-            return list(entries)
+            yield entries
     except OSError as error:
         raise _unreadable(folder, error) from error
 

@@ -44,7 +44,7 @@ import tensorflow as tf
 import threadpoolctl
 
 from audioseq import audio
-from audioseq.features.descriptions import LogMel
+from audioseq.features.mel import LogMel
 
 SEED = 0
 FILES = 2000

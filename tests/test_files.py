@@ -6,6 +6,7 @@ import os
 import resource
 import stat
 import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -16,7 +17,7 @@ from audioseq.audio.reading import find_audio
 from audioseq.data.encoded import encode_folder
 from audioseq.data.tunes import midi_folder, survey
 from audioseq.data.words import word_folder
-from audioseq.files import FolderError, atomic_path, find_files, require_folder, write_json, write_text
+from audioseq.files import FolderError, atomic_path, find_files, iter_files, require_folder, write_json, write_text
 from audioseq.midi.files import find_midi, save_midi
 from audioseq.midi.score import Score, as_pretty_midi, notes_of
 from audioseq.music.copies import audit_folder
@@ -235,3 +236,16 @@ def test_a_folder_that_may_not_be_read_is_named(tmp_path, find):
     (tmp_path / "closed").mkdir(mode=0)
     with pytest.raises(FolderError, match=r"closed: may not be read \(permission denied\)"):
         find(tmp_path)
+
+
+def test_files_come_one_by_one_in_the_order_of_their_sorted_paths(tmp_path):
+    names = ["b/a.wav", "b.wav", "b-c/a.wav", "a.wav", "b/c/d.wav", "B/x.wav", "b/c.wav", ".hidden/a.wav", "b/no.txt"]
+    for name in names:
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).touch()
+    (tmp_path / "itself.wav").symlink_to("itself.wav")
+    listed = list(iter_files(tmp_path, {".wav"}))
+    expected = sorted([Path(name) for name in [*names[:-2], "itself.wav"]])  # by their parts
+    assert [Path(name) for name in listed] == expected
+    assert [path.relative_to(tmp_path).as_posix() for path in find_files(tmp_path, {".wav"})] == listed
+    assert list(iter_files(tmp_path, {".wav"}, recursive=False)) == ["a.wav", "b.wav", "itself.wav"]

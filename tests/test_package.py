@@ -14,13 +14,13 @@ import audioseq as aq
 
 PACKAGE = ROOT / "audioseq"
 # a wing imports only from those before it
-WINGS = ("audio", "midi", "features", "tokens", "plots", "models", "data", "speech", "music", "loading", "memory")
-WINGS += ("training", "exports", "cli")
+WINGS = ("audio", "midi", "features", "tokens", "plots", "models", "data", "extraction", "speech", "music", "loading")
+WINGS += ("memory", "training", "doctor", "exports", "cli")
 DOOR = ("arguments", "files")  # what every room may know
 # within a wing, who may import each other: a description gives its layer, which is made of a description
 TOGETHER = ({"features.descriptions", "features.layer"},)
 # what must import without TensorFlow and Keras
-LIGHT = ("audio", "midi", "features", "tokens", "plots", "data", "cli")
+LIGHT = ("audio", "midi", "features", "tokens", "plots", "data", "extraction", "cli")
 LIGHT_ROOMS = ("arguments", "files", "music.constraints", "music.copies", "music.statistics", "music.synthesis")
 LIGHT_ROOMS += ("music.timbres", "memory.tasks", "training.runs")
 NOT_LIGHT = {"features.layer"}

@@ -1,7 +1,11 @@
-"""Audio files: reading, block-wise reading, resampling and finding them; `audio.encoding` writes them.
+"""Audio files: reading, block-wise reading and finding them; `audio.encoding` writes them.
 
-A file becomes float32 samples, one channel, full scale at ±1: channels are averaged, and another rate is
-reached with soxr's "HQ" quality, librosa's default. libsndfile decodes: WAV, FLAC, Ogg, MP3, AIFF, others.
+A file becomes float32 samples, full scale at ±1: channels are averaged unless asked otherwise, and another rate is
+reached with soxr's "HQ" quality, librosa's default (`audio.resampling`). libsndfile decodes: WAV, FLAC, Ogg, MP3,
+AIFF, others. What it does not know, such as .m4a, the command `ffmpeg` decodes, where it is installed.
+
+What `load` does to a file, another rate or the mean of its channels, it logs at level INFO to the logger "audioseq":
+``logging.basicConfig(level=logging.INFO)`` shows it.
 
 Conventions: `sr` is in Hz, times are in seconds, `y` has shape (samples,). A *frame* here is libsndfile's:
 one sample of every channel.
@@ -11,6 +15,7 @@ A file's header is never trusted, see `audio.decoding`: a length that it announc
 
 from __future__ import annotations
 
+import logging
 import math
 import numbers
 import os
@@ -20,23 +25,19 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import soxr
+from numpy.typing import DTypeLike
 
-from audioseq.arguments import LOUDEST, is_whole
-from audioseq.audio.decoding import (
-    UNKNOWN_FRAMES,
-    AudioError,
-    check_sr,
-    length_of,
-    mono_blocks,
-    open_sound,
-    read_size,
-    skip,
-)
+from audioseq.arguments import is_flag, is_whole
+from audioseq.audio.decoding import UNKNOWN_FRAMES, AudioError, check_sr, length_of, read_size, skip, sound_blocks
 from audioseq.audio.encoding import FORMATS, WRITERS
+from audioseq.audio.ffmpeg import FFMPEG_SUFFIXES, suffix_of
+from audioseq.audio.opening import Source, name_of, open_sound
+from audioseq.audio.resampling import resampled_blocks, resampled_length
 from audioseq.files import find_files
 
-__all__ = ["AudioInfo", "find_audio", "fit_length", "info", "load", "resample", "stream"]
+__all__ = ["AudioInfo", "find_audio", "fit_length", "info", "load", "stream"]
+
+logger = logging.getLogger("audioseq")
 
 MAX_BYTES = 2**30  # of decoded float32 samples: 93 minutes of mono at 48 kHz
 
@@ -61,13 +62,14 @@ class AudioInfo:
     """The header of an audio file.
 
     Attributes:
-        path: The file.
+        path: The file; of an open one its path, or what it is.
         sr: Sample rate in Hz.
         channels: Number of channels.
         frames: Number of samples in each channel.
         duration: Length in seconds.
-        format: Container, by libsndfile's name: "WAV", "FLAC", "OGG", "MP3", ...
-        subtype: Encoding, by libsndfile's name: "PCM_16", "FLOAT", "VORBIS", ...
+        format: Container, by libsndfile's name: "WAV", "FLAC", "OGG", "MP3", ...; of what ffmpeg decodes its suffix,
+            "M4A".
+        subtype: Encoding, by libsndfile's name: "PCM_16", "FLOAT", "VORBIS", ...; "FFMPEG" of what ffmpeg decodes.
 
     Example:
         >>> aq.audio.save("tone.flac", np.zeros(24000, np.float32), 16000)
@@ -85,13 +87,14 @@ class AudioInfo:
     subtype: str
 
 
-def info(path: str | os.PathLike[str]) -> AudioInfo:
+def info(path: Source) -> AudioInfo:
     """Describe an audio file without decoding it.
 
-    Only a FLAC whose header gives no length (it was written to a pipe) is decoded, block by block, to count.
+    Only a FLAC whose header gives no length (it was written to a pipe) is decoded, block by block, to count; and what
+    libsndfile does not know, by ffmpeg.
 
     Args:
-        path: An audio file.
+        path: An audio file, as `load` takes it.
 
     Returns:
         An `AudioInfo`. Its length is what the header claims; a damaged file may hold less.
@@ -107,43 +110,54 @@ def info(path: str | os.PathLike[str]) -> AudioInfo:
     """
     with open_sound(path) as file:
         frames = length_of(file)
+        foreign = suffix_of(file.shown)[1:].upper() if _needs_ffmpeg(path) else None
         return AudioInfo(
-            path=os.fsdecode(path),
+            path=file.shown,
             sr=file.samplerate,
             channels=file.channels,
             frames=frames,
             duration=frames / file.samplerate,
-            format=file.format,
-            subtype=file.subtype,
+            format=foreign or file.format,
+            subtype="FFMPEG" if foreign else file.subtype,
         )
 
 
 def load(
-    path: str | os.PathLike[str],
+    path: Source,
     *,
     sr: int | None = None,
+    mono: bool = True,
     offset: float = 0.0,
     duration: float | None = None,
+    dtype: DTypeLike = np.float32,
     max_bytes: int = MAX_BYTES,
 ) -> tuple[np.ndarray, int]:
-    """Read an audio file, or a part of it, as one channel.
+    """Read an audio file, or a part of it, as ``librosa.load`` does.
+
+    Other than librosa, it keeps the file's rate unless asked for another, rounds `offset` and `duration` to the nearest
+    sample and not down, and refuses what is damaged, empty or not finite.
 
     Args:
-        path: An audio file.
+        path: An audio file; or one that is open in binary mode, which is read from its first byte and stays open; or
+            the bytes of one. What libsndfile does not know needs a path, and ffmpeg (`audio.ffmpeg`).
         sr: Requested sample rate in Hz, 1,000 to 768,000; None keeps the file's own.
-        offset: Where to begin, in seconds; rounded to the nearest sample of the file.
-        duration: How much to read, in seconds; None reads to the end, and so does more than there is.
-        max_bytes: The most that the decoded float32 samples of all channels may take, and the most that the
-            result may take. Checked against the header before anything is decoded.
+        mono: Average the channels; False keeps them apart.
+        offset: Where to begin, in seconds. What lies before it is not decoded (of Ogg Vorbis it is, and thrown away).
+        duration: How much to read, in seconds; None reads to the end, and so does more than there is. At another rate
+            only this part is resampled: around its ends the filter sees silence, not the rest of the file.
+        dtype: np.float32 or np.float64, also of the arithmetic.
+        max_bytes: The most that the decoded samples of all channels may take, and the most that the result may take.
+            Checked against the header before anything is decoded.
 
     Returns:
-        `(y, sr)`: `y` is float32 of shape (samples,), finite, the mean of the channels; `sr` is its rate in
-        Hz. At another rate than the file's there are `ceil(samples * sr / file's rate)` samples, as librosa
-        has it.
+        `(y, sr)`: `y` has shape (samples,), or (channels, samples) with ``mono=False`` and more than one channel; its
+        samples are finite. `sr` is its rate in Hz. At another rate than the file's there are
+        `ceil(samples * sr / file's rate)` samples, as librosa has it.
 
     Raises:
         AudioError: The file is absent, no audio, damaged, empty, too long, holds NaN, infinity or samples
-            beyond 1e12, or ends before `offset`.
+            beyond 1e12, or ends before `offset`; or it is open as text or for writing, or closed.
+        TypeError: `path` is none of these.
         ValueError: An argument is outside its domain.
 
     Example:
@@ -152,42 +166,36 @@ def load(
         >>> y, sr = aq.load(path)
         >>> y.shape, y.dtype, sr
         ((12893,), dtype('float32'), 16000)
-        >>> half, sr = aq.load(path, sr=8000, offset=0.1, duration=0.25)
+        >>> half, sr = aq.load(path.read_bytes(), sr=8000, offset=0.1, duration=0.25)
         >>> half.shape, sr
         ((2000,), 8000)
     """
     if sr is not None:
         check_sr(sr)
+    if not is_flag(mono):
+        raise ValueError(f"mono must be True or False. Received: {mono!r}")
+    dtype = _float_type(dtype)
     _check_count("max_bytes", max_bytes, "in bytes")
     _check_seconds("offset", offset, positive=False)
     if duration is not None:
         _check_seconds("duration", duration, positive=True)
     with open_sound(path) as file:
-        rate, length = file.samplerate, length_of(file)
+        rate, length, channels = file.samplerate, length_of(file), file.channels
         target_sr = rate if sr is None else int(sr)
-        first = _to_frames(offset, rate)
-        if first and first >= length:
-            raise AudioError(
-                path,
-                f"offset must lie before the end, at {length / rate:g} s "
-                f"(did you pass milliseconds or samples?). Received: offset={offset!r}",
-            )
-        frames = length - first
-        if duration is not None:
-            frames = min(frames, _to_frames(duration, rate))
-            if length and not frames:
-                raise ValueError(f"duration must be at least a sample, {1 / rate:g} s. Received: {duration!r}")
-        _check_size(path, frames, file.channels, rate, target_sr, max_bytes)
+        first, frames = _part(file.shown, length, rate, offset, duration)
+        _check_size(file.shown, frames, 1 if mono else channels, channels, rate, target_sr, max_bytes, dtype.itemsize)
         skip(file, first)
-        blocks = mono_blocks(file, path, first, frames, read_size(rate, target_sr), whole=True)
-        y = _joined(_resampled(blocks, rate, target_sr), _resampled_length(frames, rate, target_sr))
+        size = read_size(rate, target_sr)
+        blocks = sound_blocks(file, first, frames, size, whole=True, mono=mono, dtype=dtype)
+        y = _joined(resampled_blocks(blocks, rate, target_sr), resampled_length(frames, rate, target_sr))
+        _log(file.shown, rate, channels, target_sr, 1 if y.ndim == 1 else channels, len(y))
     if not len(y):
-        raise AudioError(path, "holds no samples")
-    return y, target_sr
+        raise AudioError(file.shown, "holds no samples")
+    return (y if y.ndim == 1 else np.ascontiguousarray(y.T)), target_sr
 
 
 def stream(
-    path: str | os.PathLike[str],
+    path: Source,
     *,
     sr: int | None = None,
     block: float = 1.0,
@@ -199,7 +207,7 @@ def stream(
     those of its `Feature.stream`, which takes such blocks.
 
     Args:
-        path: An audio file.
+        path: An audio file, as `load` takes it; an open one is not to be read elsewhere before the last block.
         sr: Requested sample rate in Hz, 1,000 to 768,000; None keeps the file's own.
         block: Length of a block in seconds, positive.
         max_bytes: The most that one block may take.
@@ -240,8 +248,9 @@ def find_audio(folder: str | os.PathLike[str], *, recursive: bool = True) -> lis
     """List the audio files in a folder.
 
     What is an audio file is decided by its suffix, in upper or lower case; nothing is opened, so a damaged file is
-    listed, and `load` gives the reason. Hidden files and folders (a leading ".") are left out. Links are followed, but
-    a folder is listed once, see `audioseq.files.find_files`.
+    listed, and `load` gives the reason. So is what only ffmpeg decodes, such as .m4a, whether or not it is installed,
+    but not beside a file of the same name that was made of it. Hidden files and folders (a leading ".") are left out.
+    Links are followed, but a folder is listed once, see `audioseq.files.find_files`.
 
     Args:
         folder: Where to look.
@@ -258,38 +267,9 @@ def find_audio(folder: str | os.PathLike[str], *, recursive: bool = True) -> lis
         >>> [path.name for path in aq.audio.find_audio(shipped("assets", "commands", "left"))][:2]
         ['caribbean-anika_nohash_0.flac', 'caribbean-klatt5_nohash_0.flac']
     """
-    return find_files(folder, AUDIO_SUFFIXES, recursive=recursive)
-
-
-def resample(y: np.ndarray, *, orig_sr: int, target_sr: int) -> np.ndarray:
-    """Resample, with the filter that `load` uses (soxr HQ).
-
-    Args:
-        y: Shape (samples,), float, within ±1e12 (full scale is 1), at `orig_sr` Hz.
-        orig_sr: Rate of `y` in Hz.
-        target_sr: Rate of the result in Hz.
-
-    Returns:
-        float32, shape (ceil(samples * target_sr / orig_sr),).
-
-    Raises:
-        ValueError: An argument is outside its domain.
-
-    Example:
-        >>> y = np.sin(2 * np.pi * 440 * np.arange(44100) / 44100)
-        >>> aq.resample(y, orig_sr=44100, target_sr=16000).shape
-        (16000,)
-    """
-    y = np.asarray(y)
-    check_sr(orig_sr, "orig_sr")
-    check_sr(target_sr, "target_sr")
-    if y.dtype.kind != "f" or y.ndim != 1 or not len(y):
-        raise ValueError(f"y must be finite floats of shape (samples,). Received: dtype {y.dtype}, shape {y.shape}")
-    if not np.abs(y).max() <= LOUDEST:
-        raise ValueError(
-            f"y must be finite floats within ±{LOUDEST:g}, where full scale is 1. Received: {np.abs(y).max():g}"
-        )
-    return np.concatenate(list(_resampled([y.astype(np.float32, copy=False)], orig_sr, target_sr)))
+    found = find_files(folder, AUDIO_SUFFIXES | FFMPEG_SUFFIXES, recursive=recursive)
+    own = {path.with_suffix("") for path in found if path.suffix.lower() in AUDIO_SUFFIXES}
+    return [path for path in found if path.suffix.lower() in AUDIO_SUFFIXES or path.with_suffix("") not in own]
 
 
 def fit_length(y: np.ndarray, n: int) -> np.ndarray:
@@ -333,44 +313,23 @@ def _joined(pieces: Iterable[np.ndarray], expected: int) -> np.ndarray:
             y, ours = y.copy(), True
         after = filled + len(piece)
         if after > len(y):
-            y.resize(max(after, min(2 * after, expected)), refcheck=False)
+            y.resize((max(after, min(2 * after, expected)), *y.shape[1:]), refcheck=False)
         y[filled:after] = piece
         filled = after
     if filled < len(y):
-        y.resize(filled, refcheck=False)
+        y.resize((filled, *y.shape[1:]), refcheck=False)
     return y
 
 
-def _resampled(blocks: Iterable[np.ndarray], orig_sr: int, target_sr: int) -> Iterator[np.ndarray]:
-    if orig_sr == target_sr:
-        yield from blocks
-        return
-    resampler = soxr.ResampleStream(orig_sr, target_sr, 1, dtype="float32", quality="HQ")
-    taken = given = 0
-    for block in blocks:
-        taken += len(block)
-        y = resampler.resample_chunk(np.ascontiguousarray(block))
-        given += len(y)
-        yield y
-    y = resampler.resample_chunk(np.zeros(0, np.float32), last=True)
-    missing = max(0, _resampled_length(taken, orig_sr, target_sr) - given)
-    yield np.pad(y[:missing], (0, max(0, missing - len(y))))
-
-
-def _resampled_length(samples: int, orig_sr: int, target_sr: int) -> int:
-    # librosa's expression with its rounding: 44.1 to 48 kHz gives a sample too many at some lengths
-    return math.ceil(samples * (float(target_sr) / orig_sr))
-
-
-def _stream(path: str | os.PathLike[str], target_sr: int, block: float, size: int) -> Iterator[np.ndarray]:
+def _stream(path: Source, target_sr: int, block: float, size: int) -> Iterator[np.ndarray]:
     kept = np.zeros(0, np.float32)
     empty = True
     with open_sound(path) as file:
         rate = file.samplerate
         frames = max(1, min(read_size(rate, target_sr), round(block * rate)))
-        blocks = mono_blocks(file, path, 0, file.frames, frames, whole=False)
+        blocks = sound_blocks(file, 0, file.frames, frames, whole=False)
         pieces, samples = [kept], 0
-        for piece in _resampled(blocks, rate, target_sr):
+        for piece in resampled_blocks(blocks, rate, target_sr):
             pieces.append(piece)
             samples += len(piece)
             if samples < size:
@@ -383,24 +342,64 @@ def _stream(path: str | os.PathLike[str], target_sr: int, block: float, size: in
     if samples:
         yield np.concatenate(pieces)
     elif empty:
-        raise AudioError(path, "holds no samples")
+        raise AudioError(file.shown, "holds no samples")
 
 
 def _to_frames(seconds: float, rate: int) -> int:
     return round(min(seconds * rate, UNKNOWN_FRAMES))
 
 
+def _part(shown: str, length: int, rate: int, offset: float, duration: float | None) -> tuple[int, int]:
+    """The first frame, and how many, of a part in seconds."""
+    first = _to_frames(offset, rate)
+    if first and first >= length:
+        rule = f"offset must lie before the end, at {length / rate:g} s (did you pass milliseconds or samples?)"
+        raise AudioError(shown, f"{rule}. Received: offset={offset!r}")
+    frames = length - first
+    if duration is not None:
+        frames = min(frames, _to_frames(duration, rate))
+        if length and not frames:
+            raise ValueError(f"duration must be at least a sample, {1 / rate:g} s. Received: {duration!r}")
+    return first, frames
+
+
+def _log(shown: str, rate: int, channels: int, target_sr: int, kept: int, samples: int) -> None:
+    if (rate, channels) == (target_sr, kept):
+        return
+    before = f"{rate:,} Hz {_channels(channels)}"
+    after = f"{target_sr:,} Hz {_channels(kept)}"
+    logger.info("%s: %s to %s, %.3f s", shown, before, after, samples / target_sr)
+
+
+def _channels(n: int) -> str:
+    return {1: "mono", 2: "stereo"}.get(n, f"{n} channels")
+
+
 def _check_size(
-    path: str | os.PathLike[str], frames: int, channels: int, rate: int, target_sr: int, max_bytes: int
+    shown: str, frames: int, kept: int, channels: int, rate: int, target_sr: int, max_bytes: int, itemsize: int
 ) -> None:
-    needed = max(frames * channels, _resampled_length(frames, rate, target_sr)) * 4
+    needed = max(frames * channels, resampled_length(frames, rate, target_sr) * kept) * itemsize
     if needed > max_bytes:
         raise AudioError(
-            path,
+            shown,
             f"decodes to {needed:,} bytes ({frames / rate:g} s, {channels} channel(s), {target_sr} Hz), "
             f"over max_bytes={max_bytes:,}; read it block by block with stream(), or a part of it with "
             "offset and duration",
         )
+
+
+def _float_type(dtype: DTypeLike) -> np.dtype[Any]:
+    try:
+        found = np.dtype(dtype)
+    except TypeError:
+        found = None
+    if found is None or found not in (np.float32, np.float64):
+        raise ValueError(f"dtype must be np.float32 or np.float64, of samples within ±1. Received: {dtype!r}")
+    return found
+
+
+def _needs_ffmpeg(path: Source) -> bool:
+    return isinstance(path, str | os.PathLike) and suffix_of(name_of(path)) in FFMPEG_SUFFIXES
 
 
 def _check_seconds(name: str, value: Any, *, positive: bool) -> None:

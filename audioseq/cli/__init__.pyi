@@ -1,9 +1,12 @@
 from . import (
     classify as classify,
     common as common,
+    described as described,
+    doctor as doctor,
     download as download,
     evaluate as evaluate,
     export as export,
+    features as features,
     generate as generate,
     info as info,
     listen as listen,

@@ -11,19 +11,37 @@ import textwrap
 from collections.abc import Sequence
 
 from audioseq import __version__
-from audioseq.cli import classify, common, download, evaluate, export, generate, info, listen, memory, recipe
+from audioseq.cli import (
+    classify,
+    common,
+    doctor,
+    download,
+    evaluate,
+    export,
+    features,
+    generate,
+    info,
+    listen,
+    memory,
+    recipe,
+)
 
 __all__ = ["main", "parser"]
 
-ROOMS = (classify, listen, generate, memory, info, evaluate, export, download, recipe)
+ROOMS = (classify, listen, generate, memory, info, features, doctor, evaluate, export, download, recipe)
 EXAMPLES = (
     ("audioseq classify left.wav", "which word a recording is"),
     ("audioseq listen --file meeting.wav", "which words are in a long recording, and when; without --file: microphone"),
     ('audioseq generate --out new --key "C major"', "new pieces as .mid, .wav and a picture"),
     ("audioseq memory left.wav --out DIR", "what the network remembers of a recording or a .mid"),
     ("audioseq info FILE ...", "what an audio, MIDI, .keras or exported file is"),
+    ("audioseq doctor DIR", "what is wrong with a folder of recordings or MIDI files, before training"),
     ("audioseq evaluate --model FILE --data DIR", "how good a model is on a folder of yours"),
     ("audioseq export --model FILE --format litert --out DIR", "SavedModel, LiteRT or ONNX, with the same numbers"),
+    (
+        "audioseq features DIR --out features --feature mfcc",
+        "features of a folder, as memory maps; resumes",
+    ),
     ("audioseq download --out DIR", "Google Speech Commands, to train on"),
     ("audioseq recipe speech_commands > mine.py", "the training of a recogniser, as one page to read and change"),
 )

@@ -61,6 +61,7 @@ from .tunes import (
 )
 from .words import (
     Words as Words,
+    are_sides as are_sides,
     find_clips as find_clips,
     word_folder as word_folder,
 )

@@ -26,14 +26,11 @@ from audioseq.arguments import counted, is_number, is_whole, require
 from audioseq.audio import reading
 from audioseq.data.clips import NOISE_FOLDER, SILENCE, UNKNOWN, ClipSet
 from audioseq.data.splits import SPLITS, DatasetError, FolderSplit, Guess, Split, check_speakers, usual_split
-from audioseq.files import Skipped, find_files, require_folder
+from audioseq.files import Skipped, require_folder
 
-__all__ = ["Words", "find_clips", "word_folder"]
+__all__ = ["Words", "are_sides", "find_clips", "word_folder"]
 
 
-# sound that libsndfile does not decode; left out unseen, it would be missed by nobody
-UNREADABLE = frozenset((".m4a", ".aac", ".wma", ".amr", ".mp4", ".m4b", ".webm", ".mka", ".3gp", ".ape", ".opus"))
-UNREADABLE -= reading.AUDIO_SUFFIXES
 SHORTEST = 0.05  # seconds; a spoken word takes more
 MOST_SKIPPED = 0.1  # of the files; above, the folder is not what its owner thinks it is
 SHARES = (0.8, 0.1, 0.1)  # of each noise recording: training, validation, testing, in this order in time
@@ -136,7 +133,7 @@ def word_folder(
     _check_skipped(folder, skipped, len(clips))
     _check_words(folder, clips, [clip for clip, _ in read], skipped)
     names = [clip.name for clip, _ in read]
-    split = split or (FolderSplit() if _are_sides(names) else usual_split(folder, names, seed))
+    split = split or (FolderSplit() if are_sides(names) else usual_split(folder, names, seed))
     splits = split.assign(folder, names)
     speakers = check_speakers(folder, names, splits, split)
     splits, duplicates = _leave_out_duplicates(names, [y for _, y in read], splits)
@@ -225,15 +222,11 @@ def _check_parts(folder: Path, sets: dict[str, ClipSet], n_clips: int) -> None:
 
 
 def _recordings(folder: Path) -> list[Path]:
-    """Files of sound in a folder, also those that cannot be read, but for what lies beside its own readable copy."""
-    if not folder.is_dir():
-        return []
-    paths = reading.find_audio(folder)
-    readable = {path.with_suffix("") for path in paths}
-    return sorted(paths + [path for path in find_files(folder, UNREADABLE) if path.with_suffix("") not in readable])
+    """Files of sound in a folder, also those that cannot be read."""
+    return reading.find_audio(folder) if folder.is_dir() else []
 
 
-def _are_sides(names: Sequence[str]) -> bool:
+def are_sides(names: Sequence[str]) -> bool:
     """Whether all files lie in words within ``train``, ``val`` or ``test``."""
     sides = {FolderSplit.of(name) for name in names}
     deep = all(name.count("/") > 1 for name in names)
@@ -243,7 +236,7 @@ def _are_sides(names: Sequence[str]) -> bool:
 def _places(folder: Path, clips: Sequence[Clip]) -> list[Path]:
     """The folder, and its ``train``, ``val`` and ``test`` where it has them."""
     names = [clip.name for clip in clips]
-    sides = sorted({name.split("/")[0] for name in names}) if _are_sides(names) else []
+    sides = sorted({name.split("/")[0] for name in names}) if are_sides(names) else []
     return [folder, *(folder / side for side in sides)]
 
 
@@ -284,7 +277,7 @@ def find_clips(folder: Path) -> list[Clip]:
     require_folder(folder)
     paths = _recordings(folder)
     names = [path.relative_to(folder).as_posix() for path in paths]
-    depth = 1 if _are_sides([name for name in names if not name.startswith(f"{NOISE_FOLDER}/")]) else 0
+    depth = 1 if are_sides([name for name in names if not name.startswith(f"{NOISE_FOLDER}/")]) else 0
     clips = []
     for path, name in zip(paths, names, strict=True):
         parts = name.split("/")
@@ -323,7 +316,7 @@ def _read_clips(clips: Sequence[Clip], sr: int, n: int) -> tuple[list[tuple[Clip
                 return f"its rate is {rate} Hz, the others' {sr} Hz", False
             y, _ = reading.load(clip.path, sr=sr)
         except reading.AudioError as error:
-            return _why(clip.path, error), False
+            return error.reason, False
         if len(y) < SHORTEST * sr:
             return f"{len(y) / sr:.3f} s long, under {SHORTEST:g} s", False
         if clip.word != SILENCE and not y.any():
@@ -335,11 +328,6 @@ def _read_clips(clips: Sequence[Clip], sr: int, n: int) -> tuple[list[tuple[Clip
     good = [(clip, y) for clip, (y, _) in zip(clips, results, strict=True) if isinstance(y, np.ndarray)]
     bad = [Skipped(str(clip.path), y) for clip, (y, _) in zip(clips, results, strict=True) if isinstance(y, str)]
     return good, bad, sum(long for _, long in results)
-
-
-def _why(path: Path, error: reading.AudioError) -> str:
-    suffix = path.suffix.lower()
-    return f"{suffix} files are not read here: convert it to WAV or FLAC" if suffix in UNREADABLE else error.reason
 
 
 def _to_int16(y: np.ndarray) -> np.ndarray:
@@ -371,7 +359,7 @@ def _read_noise(files: Sequence[Path], sr: int) -> tuple[dict[str, list[tuple[st
         try:
             y, _ = reading.load(path, sr=sr)
         except reading.AudioError as error:
-            skipped.append(Skipped(str(path), _why(path, error)))
+            skipped.append(Skipped(str(path), error.reason))
             continue
         ends = np.rint(np.cumsum([0.0, *SHARES]) * len(y)).astype(int)
         for part, begin, end in zip(SPLITS, ends[:-1], ends[1:], strict=True):

@@ -13,7 +13,9 @@ from typing import Any
 import numpy as np
 from keras import ops
 
-from audioseq.features.steps import Matmul, Plan, band_blocks, plan_of, power_to
+from audioseq.features.filters import band_blocks
+from audioseq.features.fronts import FrontEnd, Plan, plan_of, power_to, window_of
+from audioseq.features.steps import Matmul
 from audioseq.speech.classifier import SequenceClassifier
 from audioseq.speech.streaming import StreamError, StreamState, step
 
@@ -27,7 +29,8 @@ def frames_of(plan: Plan, samples: Any, *, plain: bool) -> Any:
     import tensorflow as tf
 
     front = plan.front
-    window = plan.window.astype(np.float32)
+    assert isinstance(front, FrontEnd)  # of a `Graph`, which was asked
+    window = window_of(front).astype(np.float32)
     if plain:
         x = tf.nn.conv1d(samples[:, :, None], _basis(front.n_fft, window.tobytes()), front.hop, "VALID")
         real, imag = tf.split(x, 2, axis=-1)  # (1, time, bins)
@@ -70,7 +73,9 @@ class Graph:
     def __init__(self, model: SequenceClassifier, *, plain: bool) -> None:
         self.model, self.plain = model, plain
         self.carry: dict[str, str] = {}
-        self.plan = plan_of(model.feature)
+        self.plan = plan_of(model.feature.parts()[0])
+        if len(model.feature.parts()) > 1 or not isinstance(self.plan.front, FrontEnd):
+            raise StreamError(f"features of spectra can be exported, not yet {type(model.feature).__name__}")
 
     def function(self, stages: bool) -> Any:
         raise NotImplementedError

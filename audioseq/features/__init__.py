@@ -1,4 +1,4 @@
-"""Samples to frames: every feature described once, computed on NumPy, in Keras and block by block."""
+"""Samples and notes to frames: every feature described once, computed on NumPy, in Keras and block by block."""
 
 import lazy_loader
 

@@ -13,37 +13,28 @@ A frame depends on nothing but its own clip.
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterable
+import importlib
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, overload
 
 import numpy as np
 
-from audioseq.arguments import at_most, is_flag, is_number, is_whole, require, short_repr
-from audioseq.features.steps import (
-    Decibel,
-    Derivative,
-    FrontEnd,
-    GainControl,
-    Matmul,
-    Step,
-    TopDecibel,
-    check_samples,
-    dct_matrix,
-    frames_on_numpy,
-    mel_filters,
-    plan_of,
-)
+from audioseq.arguments import at_most, require, short_repr
+from audioseq.features.fronts import Front, check_samples, frames_on_numpy, plan_of
+from audioseq.features.steps import Step
 
 if TYPE_CHECKING:
     from audioseq.features.layer import FeatureLayer
-    from audioseq.features.stream import FrameStream
+    from audioseq.features.stream import FrameStream, StackStream
 
-__all__ = ["MFCC", "PCEN", "Chain", "Delta", "Feature", "LogMel", "Mel", "Spectrogram"]
+__all__ = ["Chain", "Feature", "Stack"]
 
 
 class Feature:
-    """What all descriptions share: calling, chaining, counting, saving."""
+    """What all descriptions share: calling, chaining, stacking, counting, saving."""
+
+    after = "LogMel()"  # what a stage that reads frames may follow
 
     def __repr__(self) -> str:
         return short_repr(self)
@@ -51,20 +42,38 @@ class Feature:
     def __rshift__(self, stage: Feature) -> Chain:
         return Chain((self, stage))
 
+    def __add__(self, other: Feature) -> Stack:
+        return Stack((self, other))
+
+    def parts(self) -> tuple[Feature, ...]:
+        """The descriptions whose frames stand side by side: of all but a `Stack`, itself."""
+        return (self,)
+
     def layer(self, **kwargs: Any) -> FeatureLayer:
         """The same numbers as a Keras layer: on the GPU, in ``tf.data``, in the saved model. Loads Keras."""
         from audioseq.features.layer import FeatureLayer
 
         return FeatureLayer(self, **kwargs)
 
-    def stream(self) -> FrameStream:
-        """The same numbers block by block, as samples arrive: ``frames, state = stream(block, state)``.
+    @overload
+    def stream(self, blocks: None = None) -> FrameStream | StackStream: ...
 
-        See `features.stream`. The blocks of a file come from ``audioseq.stream``.
+    @overload
+    def stream(self, blocks: Iterable[np.ndarray]) -> Iterator[np.ndarray]: ...
+
+    def stream(self, blocks: Iterable[np.ndarray] | None = None) -> FrameStream | StackStream | Iterator[np.ndarray]:
+        """The same numbers block by block, as samples arrive.
+
+        Args:
+            blocks: float arrays ``(samples,)`` of any lengths, such as those of ``audioseq.stream(path)`` or of
+                ``audioseq.microphone``; gives an iterator over the frames that each completes. None: gives a
+                `FrameStream`, to be called with a block and a state.
         """
-        from audioseq.features.stream import FrameStream
+        from audioseq.features.stream import FrameStream, StackStream, frames_of_blocks
 
-        return FrameStream(self)
+        parts = self.parts()
+        found = FrameStream(self) if len(parts) == 1 else StackStream(self, parts)
+        return found if blocks is None else frames_of_blocks(found, blocks)
 
     def to_dict(self) -> dict[str, Any]:
         """The description as plain JSON values; `from_dict` gives it back."""
@@ -77,23 +86,26 @@ class Feature:
         """The description that `to_dict` wrote. Raises ValueError for a name that is no feature."""
         config = dict(config)
         name = config.pop("feature", None)
-        if name == "Chain":
-            return Chain(tuple(Feature.from_dict(stage) for stage in config["stages"]))
-        kinds = {kind.__name__: kind for kind in (Spectrogram, Mel, LogMel, MFCC, Delta, PCEN)}
-        if name not in kinds:
-            raise ValueError(f"A feature is one of {sorted([*kinds, 'Chain'])}. Received: {name!r}")
-        if isinstance(config.get("order"), list):
-            config["order"] = tuple(config["order"])
-        if name == "Delta" and "win_length" in config:  # as version 0.1 wrote it
-            config["width"] = config.pop("win_length")
-        return kinds[name](**config)
+        kind = getattr(importlib.import_module(__package__), name, None) if isinstance(name, str) else None
+        if not (isinstance(kind, type) and issubclass(kind, Feature) and kind is not Feature):
+            raise ValueError(f"A feature is a description such as LogMel, MFCC or Chain. Received: {name!r}")
+        return kind.from_fields(config)
+
+    @classmethod
+    def from_fields(cls, fields: dict[str, Any]) -> Feature:
+        """The description of a class by what `to_dict` wrote of its fields."""
+        return cls(**{name: tuple(v) if isinstance(v, list) else v for name, v in fields.items()})
 
     # Each description lowers to one front end, then steps that see one frame, then steps that see the whole clip.
-    def front_end(self) -> FrontEnd:
+    def front_end(self) -> Front:
         raise ValueError(
             f"{type(self).__name__} reads frames, so it cannot stand first. "
-            f"Chain it: LogMel() >> {type(self).__name__}()"
+            f"Chain it: {self.after} >> {type(self).__name__}()"
         )
+
+    def reads_samples(self) -> bool:
+        """Whether it can stand first; else it reads frames."""
+        return type(self).front_end is not Feature.front_end
 
     def frame_steps(self) -> tuple[Step, ...]:
         return ()
@@ -144,257 +156,11 @@ class Feature:
             ValueError: for integers, NaN, infinity or samples beyond 1e12, no samples, or another number of
                 dimensions.
         """
-        plan = plan_of(self)
-        y = check_samples(y, plan.front)
-        if y.ndim == 1:
-            return frames_on_numpy(plan, y)
-        return np.stack([frames_on_numpy(plan, clip) for clip in y])
-
-
-@dataclass(frozen=True, kw_only=True, repr=False)
-class Spectrogram(Feature):
-    """Magnitude spectrogram raised to `power`: ``np.abs(librosa.stft(y, ...)) ** power``, transposed.
-
-    Args:
-        sr: sample rate in Hz.
-        n_fft: samples in a frame, and length of the FFT.
-        win_length: samples in the window, centred in the frame; None: `n_fft`.
-        hop_length: samples between frames; None: a quarter of the window.
-        window: name of a periodic SciPy window.
-        center: frame t is centred on sample ``t * hop_length``, zeros beyond the ends; False: it begins there.
-        power: 1 magnitude, 2 power.
-        precision: "fast" computes in float32. "exact" windows and transforms in float64, as librosa does, and costs
-            about twice the time; the two differ by up to 2e-4 dB at 60 dB and 2e-3 dB at 80 dB under the peak.
-
-    Example:
-        >>> aq.Spectrogram(sr=16000, n_fft=512, hop_length=160)(np.zeros(16000)).shape
-        (101, 257)
-    """
-
-    sr: int = 16000
-    n_fft: int = 512
-    win_length: int | None = None
-    hop_length: int | None = None
-    window: str = "hann"
-    center: bool = True
-    power: float = 2.0
-    precision: Literal["fast", "exact"] = "fast"
-
-    def __post_init__(self) -> None:
-        require(is_whole(self.sr, 1), "sr is a whole number of Hz, such as 16000 (did you pass kHz?)", self.sr)
-        require(is_whole(self.n_fft, 2), "n_fft is a whole number of samples, 2 or more", self.n_fft)
-        fits = self.win_length is None or (is_whole(self.win_length, 1) and self.win_length <= self.n_fft)
-        rule = f"win_length is a whole number of samples, at most n_fft={self.n_fft} (did you pass milliseconds?)"
-        require(fits, rule, self.win_length)
-        rule = "hop_length is a whole number of samples, 1 or more (did you pass seconds?)"
-        require(self.hop_length is None or is_whole(self.hop_length, 1), rule, self.hop_length)
-        require(isinstance(self.window, str), "window is the name of a SciPy window", self.window)
-        require(is_flag(self.center), "center is True or False", self.center)
-        require(is_number(self.power) and self.power > 0, "power is above 0: 1 magnitude, 2 power", self.power)
-        require(self.precision in ("fast", "exact"), 'precision is "fast" or "exact"', self.precision)
-        at_most(self, sr=10_000_000, n_fft=2**17, hop_length=2**24)
-
-    @property
-    def hop(self) -> int:
-        """Samples between frames."""
-        return self.hop_length or (self.win_length or self.n_fft) // 4 or 1
-
-    def front_end(self) -> FrontEnd:
-        return FrontEnd(
-            sr=int(self.sr),
-            n_fft=int(self.n_fft),
-            win_length=int(self.win_length or self.n_fft),
-            hop=int(self.hop),
-            window=self.window,
-            center=bool(self.center),
-            power=float(self.power),
-            precision=self.precision,
-        )
-
-    def n_features_after(self, n_features: int) -> int:
-        return self.n_fft // 2 + 1
-
-
-@dataclass(frozen=True, kw_only=True, repr=False)
-class Mel(Spectrogram):
-    """Mel spectrogram: ``librosa.feature.melspectrogram``, transposed.
-
-    Args:
-        n_mels: bands.
-        fmin: lowest frequency in Hz.
-        fmax: highest frequency in Hz; None: half of `sr`.
-        htk: HTK's mel scale instead of Slaney's.
-        norm: "slaney" gives every band the same area; None a peak of 1.
-
-    Example:
-        >>> aq.Mel(sr=16000, hop_length=160, n_mels=64, fmin=60)(np.zeros(16000)).shape
-        (101, 64)
-    """
-
-    n_mels: int = 40
-    fmin: float = 0.0
-    fmax: float | None = None
-    htk: bool = False
-    norm: Literal["slaney"] | None = "slaney"
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        require(is_whole(self.n_mels, 1), "n_mels is a whole number, 1 or more", self.n_mels)
-        at_most(self, n_mels=2**24 // (self.n_fft // 2 + 1))  # the bank's numbers
-        require(is_flag(self.htk), "htk is True or False", self.htk)
-        top = self.sr / 2 if self.fmax is None else self.fmax
-        rising = is_number(self.fmin) and is_number(top) and 0 <= self.fmin < top <= self.sr / 2
-        require(rising, f"0 <= fmin < fmax <= sr / 2 = {self.sr / 2:g} Hz", (self.fmin, self.fmax))
-        require(self.norm in ("slaney", None), 'norm is "slaney" or None', self.norm)
-
-    def frame_steps(self) -> tuple[Step, ...]:
-        return (Matmul(self._bank()),)
-
-    def n_features_after(self, n_features: int) -> int:
-        return self.n_mels
-
-    def _bank(self) -> np.ndarray:
-        fmax = self.sr / 2 if self.fmax is None else self.fmax
-        return mel_filters(self.sr, self.n_fft, self.n_mels, self.fmin, fmax, self.htk, self.norm)
-
-
-@dataclass(frozen=True, kw_only=True, repr=False)
-class LogMel(Mel):
-    """Mel spectrogram in decibels: ``librosa.power_to_db(melspectrogram, ref=1.0, amin=amin, top_db=top_db)``.
-
-    Args:
-        amin: floor of the power before the logarithm; 1e-10 is -100 dB. The floor is fixed, so that a clip gives
-            the same numbers alone, in a batch and in a stream.
-        ref: power that is 0 dB.
-        top_db: raise what lies further than this under the clip's own peak; None: do not. Needs the whole clip.
-
-    Example:
-        >>> log_mel = aq.LogMel(sr=16000, n_fft=512, win_length=480, hop_length=160, n_mels=40)
-        >>> frames = log_mel(np.zeros(16000))  # digital silence
-        >>> frames.shape, round(float(frames.max())), log_mel.times(frames)[:3].tolist()
-        ((101, 40), -100, [0.0, 0.01, 0.02])
-    """
-
-    amin: float = 1e-10
-    ref: float = 1.0
-    top_db: float | None = None
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        require(is_number(self.amin) and self.amin > 0, "amin is a power above 0", self.amin)
-        require(is_number(self.ref) and self.ref > 0, "ref is a power above 0", self.ref)
-        limit = self.top_db is None or (is_number(self.top_db) and self.top_db > 0)
-        require(limit, "top_db is above 0 dB, or None", self.top_db)
-
-    def frame_steps(self) -> tuple[Step, ...]:
-        return (*super().frame_steps(), Decibel(self.amin, self.ref))
-
-    def clip_steps(self) -> tuple[Step, ...]:
-        return () if self.top_db is None else (TopDecibel(self.top_db),)
-
-
-@dataclass(frozen=True, kw_only=True, repr=False)
-class MFCC(LogMel):
-    """Mel-frequency cepstral coefficients: ``librosa.feature.mfcc(S=log_mel)``, orthonormal DCT-II, transposed.
-
-    Args:
-        n_mfcc: coefficients, from the zeroth on.
-        lifter: cepstral lifter (0: none), ``1 + lifter / 2 * sin(pi * n / lifter)``.
-
-    librosa limits its decibels to `top_db` 80 under the peak; here that is off by default.
-
-    Example:
-        >>> aq.MFCC(sr=16000, hop_length=160, n_mfcc=13)(np.zeros((8, 16000))).shape  # 8 clips
-        (8, 101, 13)
-    """
-
-    n_mfcc: int = 13
-    lifter: float = 0.0
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        fits = is_whole(self.n_mfcc, 1) and self.n_mfcc <= self.n_mels
-        require(fits, f"n_mfcc is a whole number from 1 to n_mels={self.n_mels}", self.n_mfcc)
-        require(is_number(self.lifter) and self.lifter >= 0, "lifter is 0 or above", self.lifter)
-
-    def frame_steps(self) -> tuple[Step, ...]:
-        return super().frame_steps() + (
-            () if self.top_db is not None else (Matmul(dct_matrix(self.n_mels, self.n_mfcc, self.lifter)),)
-        )
-
-    def clip_steps(self) -> tuple[Step, ...]:
-        return super().clip_steps() + (
-            (Matmul(dct_matrix(self.n_mels, self.n_mfcc, self.lifter)),) if self.top_db is not None else ()
-        )
-
-    def n_features_after(self, n_features: int) -> int:
-        return self.n_mfcc
-
-
-@dataclass(frozen=True, kw_only=True, repr=False)
-class Delta(Feature):
-    """Local derivative over time by a Savitzky-Golay fit: ``librosa.feature.delta(mode="interp")``.
-
-    Args:
-        width: frames that the fit sees, odd, 3 or more. A clip of fewer frames repeats its last one.
-        order: order of the derivative, 1 or more. A tuple joins several along the features, where 0 is
-            the input itself: ``order=(0, 1, 2)``.
-
-    Example:
-        >>> feature = aq.MFCC(sr=16000, hop_length=160, n_mfcc=13) >> aq.Delta(order=(0, 1, 2))
-        >>> feature(np.zeros(16000)).shape
-        (101, 39)
-    """
-
-    width: int = 9
-    order: int | tuple[int, ...] = 1
-
-    def __post_init__(self) -> None:
-        odd = is_whole(self.width, 3) and self.width % 2 == 1
-        require(odd, "width is an odd number of frames, 3 or more", self.width)
-        at_most(self, width=255)
-        orders = self.order if isinstance(self.order, tuple) else (self.order,)
-        fits = bool(orders) and all(k == 0 or (is_whole(k, 1) and k < self.width) for k in orders)
-        rule = f"order is from 1 to width - 1 = {self.width - 1}, or a tuple of such without repeats"
-        require(fits and orders != (0,) and len(set(orders)) == len(orders), rule, self.order)
-
-    def clip_steps(self) -> tuple[Step, ...]:
-        return (Derivative(self.width, self.order if isinstance(self.order, tuple) else (self.order,)),)
-
-    def n_features_after(self, n_features: int) -> int:
-        return n_features * (len(self.order) if isinstance(self.order, tuple) else 1)
-
-
-@dataclass(frozen=True, kw_only=True, repr=False)
-class PCEN(Feature):
-    """Per-channel energy normalisation (Wang et al. 2017, arXiv:1607.05666): ``librosa.pcen(S * scale)``.
-
-    It reads a mel spectrogram, usually of `power` 1.
-
-    Args:
-        gain, bias, power, time_constant, eps: as in librosa; `time_constant` in seconds.
-        scale: factor before everything else; librosa's defaults expect samples in [-2**31, 2**31).
-
-    Example:
-        >>> (aq.Mel(sr=16000, hop_length=160, power=1.0) >> aq.PCEN())(np.zeros(16000)).shape
-        (101, 40)
-    """
-
-    gain: float = 0.98
-    bias: float = 2.0
-    power: float = 0.5
-    time_constant: float = 0.4
-    eps: float = 1e-6
-    scale: float = 2.0**31
-
-    def __post_init__(self) -> None:
-        for name in ("bias", "power", "time_constant", "eps", "scale"):
-            value = getattr(self, name)
-            require(is_number(value) and value > 0, f"{name} is above 0", value)
-        require(is_number(self.gain) and self.gain >= 0, "gain is 0 or above", self.gain)
-
-    def clip_steps(self) -> tuple[Step, ...]:
-        return (GainControl(self.gain, self.bias, self.power, self.time_constant, self.eps, self.scale),)
+        y = check_samples(y, self.front_end())
+        if y.ndim == 2:
+            return np.stack([self(clip) for clip in y])
+        found = [frames_on_numpy(plan_of(part), y) for part in self.parts()]
+        return found[0] if len(found) == 1 else np.concatenate(found, axis=1)
 
 
 @dataclass(frozen=True, repr=False)
@@ -418,9 +184,11 @@ class Chain(Feature):
         if not flat:
             raise ValueError("A chain has at least one stage. Received: none")
         require(len(flat) <= 8, "A chain has at most 8 stages", len(flat))
+        if any(isinstance(stage, Stack) for stage in flat):
+            raise ValueError("A stack stands alone: chain its parts, (a >> stage) + (b >> stage).")
         flat[0].front_end()
         for stage in flat[1:]:
-            if isinstance(stage, Spectrogram):
+            if stage.reads_samples():
                 raise ValueError(f"{type(stage).__name__} reads samples, so it can only stand first in a chain.")
         at_most(self, n_features=2**17)
 
@@ -430,20 +198,80 @@ class Chain(Feature):
     def to_dict(self) -> dict[str, Any]:
         return {"feature": "Chain", "stages": [stage.to_dict() for stage in self.stages]}
 
-    def front_end(self) -> FrontEnd:
+    def front_end(self) -> Front:
         return self.stages[0].front_end()
 
     def frame_steps(self) -> tuple[Step, ...]:
         return self.stages[0].frame_steps()
 
     def clip_steps(self) -> tuple[Step, ...]:
-        own = [self.stages[0].clip_steps()]
-        for stage in self.stages[1:]:
-            steps = stage.clip_steps()
-            own.append(tuple(s.at(self.front_end()) if isinstance(s, GainControl) else s for s in steps))
-        return tuple(step for steps in own for step in steps)
+        front = self.front_end()
+        return tuple(step.at(front.sr / front.hop) for stage in self.stages for step in stage.clip_steps())
 
     def n_features_after(self, n_features: int) -> int:
         for stage in self.stages:
             n_features = stage.n_features_after(n_features)
         return n_features
+
+    @classmethod
+    def from_fields(cls, fields: dict[str, Any]) -> Chain:
+        return cls(Feature.from_dict(stage) for stage in fields["stages"])
+
+
+@dataclass(frozen=True, repr=False)
+class Stack(Feature):
+    """Descriptions side by side: their frames joined along the features. ``a + b`` is a stack.
+
+    All have the same rate, hop and centring, so that frame t of each is of the same time.
+
+    Example:
+        >>> both = aq.MFCC(sr=16000, hop_length=160) + aq.ZeroCrossingRate(sr=16000, frame_length=512, hop_length=160)
+        >>> both(np.zeros(16000)).shape
+        (101, 14)
+    """
+
+    items: tuple[Feature, ...] = field(default=())
+
+    def __init__(self, items: Iterable[Feature]) -> None:
+        flat: list[Feature] = []
+        for item in items:
+            if not isinstance(item, Feature):
+                raise ValueError(f"A stack is made of feature descriptions. Received: {item!r}")
+            flat.extend(item.parts())
+        object.__setattr__(self, "items", tuple(flat))
+        require(1 <= len(flat) <= 16, "A stack has 1 to 16 descriptions", len(flat))
+        first = flat[0].front_end()
+        for item in flat[1:]:
+            front = item.front_end()
+            same = (front.sr, front.hop, front.center) == (first.sr, first.hop, first.center)
+            same = same and (front.n_fft % 2 == first.n_fft % 2 if front.center else front.n_fft == first.n_fft)
+            if not same:
+                raise ValueError(
+                    "Descriptions that are stacked have one sr and one hop_length, are all centred or not, and then of "
+                    f"one frame length. Received: {_grid(flat[0])} and {_grid(item)}"
+                )
+        at_most(self, n_features=2**17)
+
+    def __repr__(self) -> str:
+        return " + ".join(map(repr, self.items))
+
+    def to_dict(self) -> dict[str, Any]:
+        return {"feature": "Stack", "items": [item.to_dict() for item in self.items]}
+
+    @classmethod
+    def from_fields(cls, fields: dict[str, Any]) -> Stack:
+        return cls(Feature.from_dict(item) for item in fields["items"])
+
+    def parts(self) -> tuple[Feature, ...]:
+        return self.items
+
+    def front_end(self) -> Front:
+        return self.items[0].front_end()
+
+    def n_features_after(self, n_features: int) -> int:
+        return sum(item.n_features for item in self.items)
+
+
+def _grid(feature: Feature) -> str:
+    front = feature.front_end()
+    return f"{type(feature).__name__} (sr={front.sr}, hop_length={front.hop}, center={front.center})"

@@ -15,7 +15,9 @@ import numpy as np
 from keras import ops
 
 from audioseq.features.descriptions import Feature
-from audioseq.features.steps import Matmul, Plan, band_blocks, plan_of, power_to
+from audioseq.features.filters import band_blocks
+from audioseq.features.fronts import FrontEnd, Plan, plan_of, power_to, window_of
+from audioseq.features.steps import Matmul
 
 __all__ = ["FeatureLayer", "has_gpu"]
 
@@ -65,17 +67,21 @@ class FeatureLayer(keras.layers.Layer):
                 "Samples are float in [-1, 1] (divide 16-bit integers by 32768) of shape (batch, samples). "
                 f"Received: dtype {dtype}, shape {tuple(samples.shape)}"
             )
-        plan = plan_of(self.feature)
         n_frames = None
         if lengths is not None:
             lengths = ops.cast(lengths, "int32")
             valid = ops.arange(ops.shape(samples)[1], dtype="int32")[None, :] < lengths[:, None]
             samples = ops.where(valid, samples, ops.zeros_like(samples))
             n_frames = self.feature.n_frames(lengths)
-        frames = _frames(plan, ops.cast(samples, "float32"))
-        for step in plan.clip_steps:
-            frames = step.apply(ops, frames, n_frames)
-        return frames
+        samples = ops.cast(samples, "float32")
+        found = []
+        for part in self.feature.parts():
+            plan = plan_of(part)
+            frames = _frames(plan, samples, lengths)
+            for step in plan.clip_steps:
+                frames = step.apply(ops, frames, n_frames)
+            found.append(frames)
+        return found[0] if len(found) == 1 else ops.concatenate(found, axis=-1)
 
     def compute_mask(self, inputs: Any, mask: Any = None) -> Any:
         samples, lengths = _split(inputs)
@@ -111,30 +117,40 @@ def _split(inputs: Any) -> tuple[Any, Any]:
     return tuple(inputs) if isinstance(inputs, (list, tuple)) else (inputs, None)
 
 
-def _frames(plan: Plan, samples: Any) -> Any:
+def _frames(plan: Plan, samples: Any, lengths: Any) -> Any:
     """``(batch, samples)`` to ``(batch, time, features)`` after the steps that see one frame."""
     front = plan.front
-    if plan.window.dtype == np.float64:
+    if isinstance(front, FrontEnd) and front.precision == "exact":
         if keras.backend.backend() == "jax":
             raise ValueError('precision="exact" needs 64-bit floats, which Keras does not switch on for JAX.')
         samples = ops.cast(samples, "float64")
     if front.center:
-        samples = ops.pad(samples, ((0, 0), (front.n_fft // 2, front.n_fft // 2)))
-    if keras.backend.backend() == "tensorflow":
-        return _tensorflow_frames(plan, samples)
-    framed = ops.extract_sequences(samples, front.n_fft, front.hop)  # (batch, time, n_fft)
-    real, imag = ops.rfft(framed * plan.window)
-    x = power_to(ops, real * real + imag * imag, front.power)
+        samples = _padded(samples, lengths, front.n_fft // 2, front.pad)
+    if isinstance(front, FrontEnd) and keras.backend.backend() == "tensorflow":
+        return _tensorflow_frames(plan, front, samples)
+    x = front.on_keras(ops, samples)
     for step in plan.frame_steps:
         x = step.apply(ops, x, None)
     return x
 
 
-def _tensorflow_frames(plan: Plan, samples: Any) -> Any:
+def _padded(samples: Any, lengths: Any, half: int, pad: str) -> Any:
+    """Clips with what lies beyond their ends, where frames are centred."""
+    if pad == "zeros":
+        return ops.pad(samples, ((0, 0), (half, half)))
+    if lengths is not None:  # a shorter clip's last sample stands beyond its own end
+        n = ops.shape(samples)[1]
+        index = ops.minimum(ops.arange(n, dtype="int32")[None, :], ops.maximum(lengths, 1)[:, None] - 1)
+        samples = ops.take_along_axis(samples, index, axis=1)
+    first, last = ops.repeat(samples[:, :1], half, axis=1), ops.repeat(samples[:, -1:], half, axis=1)
+    return ops.concatenate([first, samples, last], axis=1)
+
+
+def _tensorflow_frames(plan: Plan, front: FrontEnd, samples: Any) -> Any:
     import tensorflow as tf
 
-    front = plan.front
-    double = tf.float64 if plan.window.dtype == np.float64 else tf.float32
+    window = window_of(front)
+    double = tf.float64 if window.dtype == np.float64 else tf.float32
     steps = plan.frame_steps
     gpu = has_gpu()
     # |z|^2 then the bank is one product when the bank's rows are doubled and meet re^2 and im^2 side by side;
@@ -143,7 +159,7 @@ def _tensorflow_frames(plan: Plan, samples: Any) -> Any:
 
     def transform(group: Any) -> Any:
         framed = tf.signal.frame(group, front.n_fft, front.hop)  # (batch, time, n_fft)
-        spectrum = tf.signal.rfft(framed * plan.window)  # (batch, time, bins), complex
+        spectrum = tf.signal.rfft(framed * window)  # (batch, time, bins), complex
         batch, time = tf.shape(spectrum)[0], tf.shape(spectrum)[1]
         if fused:
             matrix = np.repeat(steps[0].matrix, 2, axis=0)  # type: ignore[attr-defined]

@@ -10,22 +10,14 @@ A state holds what the next block needs: the samples that later frames still see
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
 
-from audioseq.features.steps import (
-    Derivative,
-    Description,
-    GainControl,
-    Plan,
-    Step,
-    check_level,
-    frames_on_numpy,
-    plan_of,
-)
+from audioseq.features.fronts import Description, Plan, check_level, frames_on_numpy, plan_of
 
-__all__ = ["FrameStream", "check_block"]
+__all__ = ["FrameStream", "StackStream", "check_block", "frames_of_blocks"]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -35,6 +27,7 @@ class FrameState:
     samples: np.ndarray  # (samples,), from the first one of the next frame on
     skip: int  # samples still to come before that one, where the hop is longer than the frame
     steps: tuple[Any, ...]  # the memory of each step over the clip
+    edge: np.ndarray | None = None  # the last sample, (1,), where what lies beyond the ends is like it
 
 
 class FrameStream:
@@ -45,6 +38,7 @@ class FrameStream:
 
     Attributes:
         ahead: later frames that a frame sees.
+        latency: seconds from the middle of a frame to the last sample that it sees.
 
     Example:
         >>> log_mel, y = aq.LogMel(sr=16000, hop_length=160), np.zeros(16000, np.float32)
@@ -59,25 +53,25 @@ class FrameStream:
 
     def __init__(self, feature: Description) -> None:
         plan = plan_of(feature)
-        for step in plan.clip_steps:
-            if not isinstance(step, (Derivative, GainControl)):
-                raise ValueError(f"{type(feature).__name__} needs the whole clip (top_db), so it cannot stream.")
+        if any(step.whole for step in plan.clip_steps):
+            raise ValueError(f"{type(feature).__name__} needs the whole clip (top_db), so it cannot stream.")
         self.feature = feature
         self.plan = plan
+        front = plan.front
         # the zeros before the first sample stand in the first state, those after the last come with `finish`
-        self.padding = plan.front.n_fft // 2 if plan.front.center else 0
+        self.padding = front.n_fft // 2 if front.center else 0
         self.width = plan.frame_width
-        self.ahead = sum(step.width // 2 for step in plan.clip_steps if isinstance(step, Derivative))
-        self.frames_of = Plan(
-            dataclasses.replace(plan.front, center=False), plan.window, plan.frame_steps, clip_steps=()
-        )
+        self.ahead = sum(step.ahead for step in plan.clip_steps)
+        self.latency = (self.ahead * front.hop + front.n_fft // 2) / front.sr
+        self.frames_of = Plan(dataclasses.replace(front, center=False), plan.frame_steps, clip_steps=())
 
     def __repr__(self) -> str:
         return f"FrameStream({self.feature!r})"
 
     def initial_state(self) -> FrameState:
         """The state before the first sample."""
-        return FrameState(np.zeros(self.padding, np.float32), 0, tuple(None for _ in self.plan.clip_steps))
+        known = self.padding if self.plan.front.pad == "zeros" else 0
+        return FrameState(np.zeros(known, np.float32), 0, tuple(None for _ in self.plan.clip_steps))
 
     def __call__(self, block: np.ndarray, state: FrameState) -> tuple[np.ndarray, FrameState]:
         """The frames that `block`, float ``(samples,)`` of any length, completes, ``(time, features)``; and the state.
@@ -89,10 +83,17 @@ class FrameStream:
 
     def finish(self, state: FrameState) -> np.ndarray:
         """The frames that only the end of the signal completes, ``(time, features)``."""
-        return self._advance(np.zeros(self.padding, np.float32), state, last=True)[0]
+        beyond = np.zeros(self.padding, np.float32)
+        if state.edge is not None:
+            beyond += state.edge
+        return self._advance(beyond, state, last=True)[0]
 
     def _advance(self, y: np.ndarray, state: FrameState, *, last: bool) -> tuple[np.ndarray, FrameState]:
-        front = self.plan.front
+        front, edge = self.plan.front, state.edge
+        if front.pad == "edge" and len(y):
+            if edge is None:
+                y = np.concatenate([np.full(self.padding, y[0]), y])
+            edge = y[-1:].copy()
         skip = min(state.skip, len(y))
         y = np.concatenate([state.samples, y[skip:]])
         n_frames = max(0, 1 + (len(y) - front.n_fft) // front.hop)
@@ -102,10 +103,66 @@ class FrameStream:
             frames = np.empty((0, self.width), np.float32)
         memories = []
         for step, memory in zip(self.plan.clip_steps, state.steps, strict=True):
-            frames, memory = _carried(step, frames, memory, last)
+            frames, memory = step.carry(frames, memory, last=last)
             memories.append(memory)
         begin = n_frames * front.hop
-        return frames, FrameState(y[begin:].copy(), state.skip - skip + max(0, begin - len(y)), tuple(memories))
+        return frames, FrameState(y[begin:].copy(), state.skip - skip + max(0, begin - len(y)), tuple(memories), edge)
+
+
+@dataclasses.dataclass(frozen=True)
+class StackState:
+    """What `StackStream` carries from block to block, of each part."""
+
+    states: tuple[FrameState, ...]
+    pending: tuple[np.ndarray, ...]  # frames for which another part's are still missing
+
+
+class StackStream:
+    """Descriptions side by side, run block by block, as a `FrameStream` is.
+
+    Args:
+        feature: the description that stacks them.
+        parts: the descriptions.
+    """
+
+    def __init__(self, feature: Description, parts: Sequence[Description]) -> None:
+        self.feature = feature
+        self.parts = tuple(FrameStream(part) for part in parts)
+        self.ahead = max(part.ahead for part in self.parts)
+        self.latency = max(part.latency for part in self.parts)
+
+    def __repr__(self) -> str:
+        return f"StackStream({self.feature!r})"
+
+    def initial_state(self) -> StackState:
+        """The state before the first sample."""
+        nothing = tuple(np.empty((0, part.plan.width), np.float32) for part in self.parts)
+        return StackState(tuple(part.initial_state() for part in self.parts), nothing)
+
+    def __call__(self, block: np.ndarray, state: StackState) -> tuple[np.ndarray, StackState]:
+        """As `FrameStream`: the frames that a block completes, and the state."""
+        found = [part(block, one) for part, one in zip(self.parts, state.states, strict=True)]
+        frames = [np.concatenate([old, new]) for old, (new, _) in zip(state.pending, found, strict=True)]
+        n = min(map(len, frames))
+        rest = tuple(one[n:].copy() for one in frames)
+        return np.concatenate([one[:n] for one in frames], axis=1), StackState(tuple(s for _, s in found), rest)
+
+    def finish(self, state: StackState) -> np.ndarray:
+        """The frames that only the end of the signal completes, ``(time, features)``."""
+        last = [part.finish(one) for part, one in zip(self.parts, state.states, strict=True)]
+        return np.concatenate([np.concatenate(both) for both in zip(state.pending, last, strict=True)], axis=1)
+
+
+def frames_of_blocks(stream: FrameStream | StackStream, blocks: Iterable[np.ndarray]) -> Iterator[np.ndarray]:
+    """The frames of a signal that comes in blocks, as soon as each block completes some."""
+    state: Any = stream.initial_state()
+    for block in blocks:
+        frames, state = stream(block, state)
+        if len(frames):
+            yield frames
+    frames = stream.finish(state)
+    if len(frames):
+        yield frames
 
 
 def check_block(block: Any) -> np.ndarray:
@@ -119,20 +176,3 @@ def check_block(block: Any) -> np.ndarray:
     y = y.astype(np.float32, copy=False)
     check_level(y)
     return y
-
-
-def _carried(step: Step, frames: np.ndarray, memory: Any, last: bool) -> tuple[np.ndarray, Any]:
-    if isinstance(step, GainControl):
-        return step.carry(frames, memory)
-    assert isinstance(step, Derivative)
-    # memory: the frames that later fits see, and how many of them were given out already
-    seen, given = (frames[:0], 0) if memory is None else memory
-    seen = np.concatenate([seen, frames])
-    width, half = step.width, step.width // 2
-    ready = len(seen) if last else max(given, len(seen) - half if len(seen) >= width else 0)
-    if ready > given:
-        out = step.apply(np, seen[None], None)[0][given:ready]
-    else:
-        out = np.empty((0, frames.shape[1] * len(step.orders)), np.float32)
-    drop = max(0, min(len(seen) - width, ready - half))
-    return out, (seen[drop:].copy(), ready - drop)

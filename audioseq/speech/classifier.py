@@ -198,12 +198,12 @@ class SequenceClassifier(WholeModel):
             AudioError: for a file that cannot be read.
             ValueError: for samples that are not finite floats of shape ``(samples,)``.
         """
-        from audioseq.audio import reading
+        from audioseq.audio import reading, resampling
 
         if isinstance(sound, (str, os.PathLike)):
             y, _ = reading.load(sound, sr=self.sr)
         else:
-            y = reading.resample(np.asarray(sound), orig_sr=self.sr if sr is None else sr, target_sr=self.sr)
+            y = resampling.resample(np.asarray(sound), orig_sr=self.sr if sr is None else sr, target_sr=self.sr)
         scores = self.scores(reading.fit_length(y, self.n_samples)[None])[0]
         order = np.argsort(-scores)
         return Classification(

@@ -18,11 +18,11 @@ import soundfile
 from conftest import SHARED
 
 from audioseq import audio
-from audioseq.audio import decoding
+from audioseq.audio import decoding, opening
 from audioseq.audio.decoding import AudioError
 from audioseq.audio.encoding import save
 from audioseq.audio.reading import find_audio, fit_length, info, load, stream
-from audioseq.features.descriptions import LogMel
+from audioseq.features.mel import LogMel
 
 SR = 16000
 ODD = SHARED / "odd_audio"
@@ -150,6 +150,93 @@ def test_offset_and_duration_give_that_part_of_the_whole(tmp_path, suffix, offse
     part, _ = load(path, offset=offset, duration=0.5)
     # MP3 decoders differ by rounding after a seek; a Vorbis seek into the last page would be off by 0.1
     np.testing.assert_allclose(part, whole[first : first + SR // 2], rtol=0, atol=1e-6)
+
+
+def sounds(tmp_path, suffix, channels, rate=44100):
+    path = tmp_path / f"a{suffix}"
+    soundfile.write(path, noise(rate * channels).reshape(-1, channels), rate)
+    return path
+
+
+@pytest.mark.parametrize("suffix", [".wav", ".flac", ".ogg", ".aiff"])
+@pytest.mark.parametrize("channels", [1, 2, 5])
+@pytest.mark.parametrize("mono", [True, False])
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("target", [None, 16000, 48000])
+def test_load_has_librosas_options(tmp_path, suffix, channels, mono, dtype, target):
+    path = sounds(tmp_path, suffix, channels)
+    for part in ({}, {"offset": 0.25, "duration": 0.5}, {"offset": 0.75, "duration": 9.0}):
+        theirs, their_sr = librosa.load(path, sr=target, mono=mono, dtype=dtype, **part)
+        ours, sr = load(path, sr=target, mono=mono, dtype=dtype, **part)
+        assert (sr, ours.shape, ours.dtype) == (their_sr, theirs.shape, theirs.dtype)
+        assert ours.flags.c_contiguous
+        np.testing.assert_allclose(ours, theirs, rtol=0, atol=1e-6 if dtype == np.float32 else 1e-12)
+
+
+def test_channels_apart_are_kept_whole_over_many_blocks(tmp_path, monkeypatch):
+    path = sounds(tmp_path, ".wav", 3)
+    whole, _ = load(path, mono=False)
+    resampled, _ = load(path, mono=False, sr=16000)
+    monkeypatch.setattr(decoding, "BLOCK_SAMPLES", 1000)
+    np.testing.assert_array_equal(load(path, mono=False)[0], whole)
+    np.testing.assert_allclose(load(path, mono=False, sr=16000)[0], resampled, rtol=0, atol=1e-6)
+
+
+def test_float64_keeps_what_float32_rounds_away(tmp_path):
+    y = np.array([1 / 3, 0.1 + 2**-40])
+    soundfile.write(tmp_path / "a.wav", y, SR, subtype="DOUBLE")
+    np.testing.assert_array_equal(load(tmp_path / "a.wav", dtype="float64")[0], y)
+    integers = np.int16([1, -32768, 12345])
+    soundfile.write(tmp_path / "b.wav", integers, SR)
+    np.testing.assert_array_equal(load(tmp_path / "b.wav", dtype=np.float64)[0], integers / 32768)
+
+
+def test_offset_is_rounded_to_the_nearest_sample(tmp_path):
+    """0.29 s at 1 kHz is 289.99... in floating point, which librosa cuts to 289."""
+    save(tmp_path / "a.wav", np.arange(1000) / 1000, 1000, subtype="FLOAT")
+    assert load(tmp_path / "a.wav", offset=0.29)[0][0] == np.float32(0.29)
+
+
+def test_a_part_at_another_rate_is_resampled_alone(tmp_path):
+    path = sounds(tmp_path, ".wav", 1)
+    whole, _ = load(path, sr=16000)
+    part, _ = load(path, sr=16000, offset=0.25, duration=0.5)
+    np.testing.assert_allclose(part[200:-200], whole[4200:11800], rtol=0, atol=1e-5)
+    assert np.abs(part[:20] - whole[4000:4020]).max() > 1e-3  # the filter sees silence before the part
+    same = librosa.resample(load(path, offset=0.25, duration=0.5)[0], orig_sr=44100, target_sr=16000)
+    np.testing.assert_allclose(part, same, rtol=0, atol=1e-6)
+
+
+def test_load_decodes_little_before_the_part(tmp_path, monkeypatch):
+    decoded = 0
+
+    class Counting(decoding.ForwardFile):
+        def buffer_read_into(self, buffer, dtype):
+            nonlocal decoded
+            decoded += len(buffer)
+            return super().buffer_read_into(buffer, dtype)
+
+    path = sounds(tmp_path, ".flac", 1)
+    monkeypatch.setattr(opening, "ForwardFile", Counting)
+    load(path, offset=0.9, duration=0.05)
+    assert decoded < 0.06 * 44100
+
+
+def test_load_says_what_it_did_and_only_to_who_listens(tmp_path, caplog):
+    path = sounds(tmp_path, ".ogg", 2)
+    with caplog.at_level("INFO", logger="audioseq"):
+        load(path, sr=16000)
+        load(path, sr=22050, mono=False, duration=0.5)
+        load(path)
+        load(path, mono=False)
+    assert [record.getMessage() for record in caplog.records] == [
+        f"{path}: 44,100 Hz stereo to 16,000 Hz mono, 1.000 s",
+        f"{path}: 44,100 Hz stereo to 22,050 Hz stereo, 0.500 s",
+        f"{path}: 44,100 Hz stereo to 44,100 Hz mono, 1.000 s",
+    ]
+    code = f"import audioseq as aq; aq.load({str(path)!r}, sr=8000)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert (done.stdout, done.stderr) == ("", "")
 
 
 def test_blocks_of_decoding_leave_no_seam(tmp_path, monkeypatch):
@@ -423,6 +510,11 @@ def test_error_survives_a_process_boundary():
         ({"duration": "1"}, r"duration must be .*Received: '1'"),
         ({"duration": 1e-6}, r"at least a sample, 6\.25e-05 s\. Received: 1e-06"),
         ({"max_bytes": 0}, r"max_bytes must be a positive int, in bytes\. Received: 0"),
+        ({"dtype": np.int16}, r"dtype must be np\.float32 or np\.float64.*Received: <class 'numpy\.int16'>"),
+        ({"dtype": "sound"}, r"dtype must be np\.float32 or np\.float64.*Received: 'sound'"),
+        ({"dtype": np.float16}, r"dtype must be .*float16"),
+        ({"mono": 1}, r"mono must be True or False\. Received: 1"),
+        ({"dtype": np.float64, "max_bytes": 3 * SR * 8 - 1}, r"decodes to 384,000 bytes"),
     ],
 )
 def test_load_refuses_arguments(flac, options, message):
@@ -586,6 +678,14 @@ def test_find_audio(tmp_path):
     names = [str(path.relative_to(tmp_path)) for path in find_audio(tmp_path)]
     assert names == ["a.flac", "b.WAV", "e.aif", "sub/c.mp3", "sub/deep/d.opus"]
     assert find_audio(str(tmp_path), recursive=False) == [tmp_path / name for name in names[:3]]
+
+
+def test_find_audio_lists_what_ffmpeg_decodes_but_not_beside_what_was_made_of_it(tmp_path):
+    for name in ("a.M4A", "b.wav", "b.m4a", "sub/b.m4a", "c.mp4"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).touch()
+    names = [str(path.relative_to(tmp_path)) for path in find_audio(tmp_path)]
+    assert names == ["a.M4A", "b.wav", "c.mp4", "sub/b.m4a"]
 
 
 def test_find_audio_follows_a_link_to_another_folder(tmp_path):

@@ -852,7 +852,8 @@ def test_words_called_train_and_test_stay_words(tmp_path):
         read(tmp_path)
 
 
-def test_files_of_kinds_that_cannot_be_read_are_listed_by_name(tmp_path):
+def test_files_of_kinds_that_cannot_be_read_are_listed_by_name(tmp_path, monkeypatch):
+    monkeypatch.setenv("PATH", str(tmp_path))  # where there is no ffmpeg
     fill(tmp_path, speakers=30)
     for name in ("phone.m4a", "old.AMR", "clip.mp4"):
         (tmp_path / "go" / name).write_bytes(b"\0\0\0\x20ftypM4A " + bytes(64))

@@ -19,8 +19,8 @@ from features.test_descriptions import (
 )
 
 from audioseq.features import layer as engine
-from audioseq.features.descriptions import MFCC, PCEN, Delta, LogMel, Mel, Spectrogram
 from audioseq.features.layer import FeatureLayer
+from audioseq.features.mel import MFCC, PCEN, Delta, LogMel, Mel, Spectrogram
 
 # dB between the engines, anywhere: their FFTs are the same algorithm, and 3 of float32's steps near 100 dB
 # are 2.3e-5

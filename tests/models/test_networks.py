@@ -16,8 +16,8 @@ import soundfile
 
 import audioseq as aq
 from audioseq import models
-from audioseq.audio import reading
-from audioseq.features.descriptions import LogMel
+from audioseq.audio import resampling
+from audioseq.features.mel import LogMel
 
 NETWORKS = [
     models.feed_forward,
@@ -138,7 +138,7 @@ def test_classify_takes_files_and_samples_of_any_rate(tmp_path):
     expected = dict(zip(model.class_names, model.scores(y[None])[0], strict=True))
     assert heard.scores == pytest.approx(expected, abs=1e-6)
 
-    other = reading.resample(y, orig_sr=8000, target_sr=22050)
+    other = resampling.resample(y, orig_sr=8000, target_sr=22050)
     soundfile.write(tmp_path / "b.wav", other, 22050, subtype="FLOAT")
     assert model.classify(tmp_path / "b.wav").scores == pytest.approx(model.classify(other, sr=22050).scores, abs=1e-6)
     for n in (1, 100, 9000):  # far too short, too long

@@ -17,7 +17,7 @@ import pytest
 
 import audioseq as aq
 from audioseq import Detector, Event, models, tune_thresholds
-from audioseq.features.descriptions import LogMel
+from audioseq.features.mel import LogMel
 from audioseq.speech.streaming import Streaming
 from audioseq.speech.thresholds import match_events
 

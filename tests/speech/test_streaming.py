@@ -21,8 +21,8 @@ from numpy.lib.stride_tricks import sliding_window_view
 
 import audioseq as aq
 from audioseq import models
-from audioseq.features.descriptions import PCEN, Delta, LogMel, Mel
 from audioseq.features.layer import FeatureLayer
+from audioseq.features.mel import PCEN, Delta, LogMel, Mel
 from audioseq.speech.streaming import Streaming
 
 SR, N_FFT, HOP, N_MELS = 8000, 256, 80, 20
