@@ -11,6 +11,7 @@ import os
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -77,11 +78,15 @@ def fit(
         callbacks: of Keras.
         verbose: of `keras.Model.fit`.
 
+    Where ``TF_CONFIG`` names several workers, and `model` was built within `device_scope`, they train together: all
+    make the steps that one process would make, the first of them validates and writes, and all return the same.
+
     Numbers that `callbacks` add to the logs of an epoch become columns of ``history.csv``: `memory.GradientMonitor`.
 
     Raises:
         TrainingError: for an earlier run's checkpoint without `resume` or `overwrite`, `resume` without a checkpoint
-            that fits, or when the training loss is NaN or infinite, or the validation figures in every epoch.
+            that fits; when the training loss is NaN or infinite, or the validation figures in every epoch; for workers
+            that did not join, differ in data or settings, or are gone.
         RunError: when another process is training in `out`.
         ModelError: when the clock is so wrong that no model could be saved.
 
@@ -105,43 +110,51 @@ def fit(
     check_clock()
     workers = team()
     workers.check(model, settings.batch_size)
-    chief = workers.place.rank == 0
-
-    def batches(epochs: int, start_epoch: int) -> Any:
-        return model.batches(training, settings.batch_size, seed=settings.seed, epochs=epochs, start_epoch=start_epoch)
-
+    batches = partial(model.batches, training, settings.batch_size, seed=settings.seed)
     with held(out), workers.training(model):
         workers.by_chief(lambda: _make_way(out, resume=resume, overwrite=overwrite))
         _compile(model, training, settings, steps)
         keeper = Keeper(model, validation, settings, out)
-        workers.agree(model, lambda: batches(1, 0), settings, steps)
+        workers.agree(model, partial(batches, epochs=1), settings, steps)
         start = workers.by_chief(lambda: keeper.restore() if resume else 0)
         workers.spread(keeper.state())
         interrupted = False
         if start < settings.epochs and not workers.by_chief(keeper.exhausted):
-            try:
-                model.fit(
-                    batches(settings.epochs, start),
-                    initial_epoch=start,
-                    epochs=settings.epochs,
-                    steps_per_epoch=steps,
-                    shuffle=False,  # the data come in their order
-                    callbacks=[
-                        workers.turn(keeper),
-                        *callbacks,
-                        workers.turn(Writer(keeper, verbose=bool(verbose))),
-                        *(_tensorboard(out) if chief else ()),
-                    ],
-                    verbose=verbose if chief else 0,
-                )
-            except KeyboardInterrupt:
-                if workers.place.size > 1:  # the others wait for this one in the middle of a step
-                    raise
-                interrupted = True
+            data = batches(epochs=settings.epochs, start_epoch=start)
+            interrupted = _train(keeper, data, start, steps, callbacks, verbose)
         workers.by_chief(lambda: keeper.leave_best(interrupted))
         workers.spread(model.kept.weights)
         history, best = workers.by_chief(lambda: (keeper.history, keeper.best_epoch))
     return Fitted(history, best, interrupted, sum(row["seconds"] for row in history))
+
+
+def _train(
+    keeper: Keeper, data: Any, start: int, steps: int, callbacks: Sequence[keras.callbacks.Callback], verbose: int
+) -> bool:
+    """The epochs from `start` on; returns whether Ctrl-C stopped them."""
+    workers = team()
+    chief = workers.place.rank == 0
+    writer = Writer(keeper, verbose=bool(verbose))
+    try:
+        keeper.trained.fit(
+            data,
+            initial_epoch=start,
+            epochs=keeper.settings.epochs,
+            steps_per_epoch=steps,
+            shuffle=False,  # the data come in their order
+            callbacks=[
+                workers.turn(keeper),
+                *callbacks,
+                workers.turn(writer),
+                *(_tensorboard(keeper.out) if chief else ()),
+            ],
+            verbose=verbose if chief else 0,
+        )
+    except KeyboardInterrupt:
+        if workers.place.size > 1:  # the others wait for this one in the middle of a step
+            raise
+        return True
+    return False
 
 
 def _make_way(out: Path, *, resume: bool, overwrite: bool) -> None:
