@@ -121,6 +121,8 @@ def train(
     if fitted.best_epoch < 0:
         print(f"interrupted before the first epoch ended; nothing was learnt yet. {again(out, config)}")
         return cli.INTERRUPTED
+    if not training.is_chief():
+        return cli.DONE  # of several workers the first writes and prints
 
     # save
     generator.save(out / "model.keras")

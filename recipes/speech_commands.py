@@ -164,6 +164,8 @@ def train(
     if fitted.best_epoch < 0:
         print(f"interrupted before the first epoch ended; nothing was learned yet. {again(out, config)}")
         return cli.INTERRUPTED
+    if not training.is_chief():
+        return cli.DONE  # of several workers the first writes and prints
 
     # evaluate: validation chose the epoch; where the folder has a test split, it reports once
     found = {}

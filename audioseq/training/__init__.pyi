@@ -1,12 +1,14 @@
 from . import (
     augment as augment,
     checkpoints as checkpoints,
+    cluster as cluster,
     fitting as fitting,
     pace as pace,
     reports as reports,
     runs as runs,
     settings as settings,
     trainees as trainees,
+    workers as workers,
 )
 from .augment import (
     BackgroundNoise as BackgroundNoise,
@@ -21,6 +23,11 @@ from .augment import (
 from .checkpoints import (
     Keeper as Keeper,
     Writer as Writer,
+)
+from .cluster import (
+    Place as Place,
+    is_chief as is_chief,
+    own_place as own_place,
 )
 from .fitting import (
     Fitted as Fitted,
@@ -61,4 +68,14 @@ from .trainees import (
     Trainee as Trainee,
     clip_scores as clip_scores,
     feature_statistics as feature_statistics,
+)
+from .workers import (
+    Alone as Alone,
+    Share as Share,
+    Team as Team,
+    drawn as drawn,
+    join as join,
+    previous as previous,
+    scaled as scaled,
+    team as team,
 )

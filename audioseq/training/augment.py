@@ -21,6 +21,7 @@ import numpy as np
 from keras import ops
 
 from audioseq.arguments import is_number, is_whole, require
+from audioseq.training.workers import drawn, previous
 
 __all__ = [
     "BackgroundNoise",
@@ -41,6 +42,7 @@ class _Augmentation(keras.layers.Layer):
     """
 
     rank, takes = 2, "(batch, samples) or (samples,)"
+    draws_for_all = True  # see `workers.drawn`
 
     def __init__(self, probability: float = 1.0, seed: int | None = None, **kwargs: Any) -> None:
         require(is_number(probability) and 0 <= probability <= 1, "probability is from 0 to 1", probability)
@@ -72,7 +74,7 @@ class _Augmentation(keras.layers.Layer):
 
     def draw(self, x: Any, low: float, high: float, shape: Sequence[Any] = ()) -> Any:
         """Uniform numbers, ``(batch, *shape)``."""
-        return keras.random.uniform((ops.shape(x)[0], *shape), low, high, seed=self.seed_generator)
+        return drawn(keras.random.uniform, (ops.shape(x)[0], *shape), low, high, seed=self.seed_generator)
 
     def compute_output_shape(self, input_shape: Any) -> Any:
         return input_shape
@@ -270,14 +272,13 @@ class Reverberation(_Augmentation):
         taps = max(1, round(self.length * self.sr))
         t = (ops.arange(taps, dtype="float32") + 1.0) / self.sr
         decay = ops.exp(-3.0 * math.log(10.0) * t[None, :] / self.draw(x, *self.rt60, shape=(1,)))
-        tail = keras.random.normal((batch, taps), seed=self.seed_generator) * decay
+        tail = drawn(keras.random.normal, (batch, taps), seed=self.seed_generator) * decay
         tail = tail / ops.sqrt(ops.sum(ops.square(tail), axis=1, keepdims=True))
         tail = tail * _amplitude(-self.draw(x, *self.direct, shape=(1,)))
         length = int(2 ** math.ceil(math.log2(x.shape[1] + taps)))
         a = ops.rfft(ops.pad(x, ((0, 0), (0, length - x.shape[1]))))
         b = ops.rfft(ops.pad(tail, ((0, 0), (1, length - taps - 1))))
-        wet = ops.irfft((a[0] * b[0] - a[1] * b[1], a[0] * b[1] + a[1] * b[0]), length)
-        return x + wet[:, :n]
+        return x + ops.irfft((a[0] * b[0] - a[1] * b[1], a[0] * b[1] + a[1] * b[0]), length)[:, :n]
 
     def get_config(self) -> dict[str, Any]:
         own = {"rt60": self.rt60, "direct": self.direct, "sr": self.sr, "length": self.length}
@@ -384,6 +385,8 @@ class Mixup(keras.layers.Layer):
         array([1., 1.], dtype=float32)
     """
 
+    draws_for_all = True
+
     def __init__(self, alpha: float = 0.2, seed: int | None = None, **kwargs: Any) -> None:
         require(is_number(alpha) and alpha > 0, "alpha is above 0", alpha)
         require(seed is None or is_whole(seed, 0), "seed is a whole number, 0 or above, or None", seed)
@@ -399,11 +402,10 @@ class Mixup(keras.layers.Layer):
             return x, targets
         floats = "float" in keras.backend.standardize_dtype(targets.dtype)
         require(floats, "targets are float, (batch, classes): labels cannot be blended", targets.dtype)
-        batch = ops.shape(x)[0]
-        share = keras.random.beta((batch,), self.alpha, self.alpha, seed=self.seed_generator)
+        share = drawn(keras.random.beta, ops.shape(x)[:1], self.alpha, self.alpha, seed=self.seed_generator)
         share = ops.maximum(share, 1.0 - share)
         # each clip meets the one before it: the batch is in random order already
-        return tuple(_blend(part, ops.roll(part, 1, axis=0), share) for part in (x, targets))
+        return tuple(_blend(part, previous(part), share) for part in (x, targets))
 
     def compute_output_shape(self, input_shape: Any) -> Any:
         return tuple(input_shape)

@@ -139,7 +139,8 @@ class Keeper(keras.callbacks.Callback):
                 f"now {self.settings.learning_rate:g}"
             )
 
-    def _state(self) -> list[Any]:
+    def state(self) -> list[Any]:
+        """All variables: of model and optimizer."""
         seen = {id(v): v for v in [*self.trained.variables, *self.trained.optimizer.variables]}
         return list(seen.values())
 
@@ -149,7 +150,7 @@ class Keeper(keras.callbacks.Callback):
         writer = csv.DictWriter(rows, [*(name for name in names if name != "seconds"), "seconds"])
         writer.writeheader()
         writer.writerows(self.history)
-        arrays = {f"state/{i}": ops.convert_to_numpy(v) for i, v in enumerate(self._state())}
+        arrays = {f"state/{i}": ops.convert_to_numpy(v) for i, v in enumerate(self.state())}
         arrays |= {f"best/{i}": value for i, value in enumerate(self.best or [])}
         arrays |= {f"averages/{i}": value for i, value in enumerate(self.averages)}
         about = {"history": self.history, "best_epoch": self.best_epoch, "settings": dataclasses.asdict(self.settings)}
@@ -175,7 +176,7 @@ class Keeper(keras.callbacks.Callback):
         changed = sorted(name for name in own if own[name] != theirs.get(name))
         if changed == ["epochs"] and own["epochs"] > theirs["epochs"]:
             changed = []  # more of the same, at the learning rate that the longer schedule has there
-        variables = self._state()
+        variables = self.state()
         expected = [tuple(v.shape) for v in [*variables, *self._statistics()]]
         shapes = expected == [value.shape for value in [*state, *averages]]
         if changed or not shapes:

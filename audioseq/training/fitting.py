@@ -11,6 +11,7 @@ import os
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +23,7 @@ from audioseq.training.checkpoints import Keeper, Writer
 from audioseq.training.runs import CHECKPOINT, HISTORY, TENSORBOARD, held, remove
 from audioseq.training.settings import Settings, TrainingError
 from audioseq.training.trainees import Trainee
+from audioseq.training.workers import join, team
 
 __all__ = ["Fitted", "device_scope", "fit", "steps_of"]
 
@@ -76,11 +78,15 @@ def fit(
         callbacks: of Keras.
         verbose: of `keras.Model.fit`.
 
+    Where ``TF_CONFIG`` names several workers, and `model` was built within `device_scope`, they train together: all
+    make the steps that one process would make, the first of them validates and writes, and all return the same.
+
     Numbers that `callbacks` add to the logs of an epoch become columns of ``history.csv``: `memory.GradientMonitor`.
 
     Raises:
         TrainingError: for an earlier run's checkpoint without `resume` or `overwrite`, `resume` without a checkpoint
-            that fits, or when the training loss is NaN or infinite, or the validation figures in every epoch.
+            that fits; when the training loss is NaN or infinite, or the validation figures in every epoch; for workers
+            that did not join, differ in data or settings, or are gone.
         RunError: when another process is training in `out`.
         ModelError: when the clock is so wrong that no model could be saved.
 
@@ -102,29 +108,53 @@ def fit(
     require(not (resume and overwrite), "resume and overwrite exclude each other", (resume, overwrite))
     steps = steps_of(model, training, settings)
     check_clock()
-    with held(out):
-        _make_way(out, resume=resume, overwrite=overwrite)
+    workers = team()
+    workers.check(model, settings.batch_size)
+    batches = partial(model.batches, training, settings.batch_size, seed=settings.seed)
+    with held(out), workers.training(model):
+        workers.by_chief(lambda: _make_way(out, resume=resume, overwrite=overwrite))
         _compile(model, training, settings, steps)
         keeper = Keeper(model, validation, settings, out)
-        start = keeper.restore() if resume else 0
+        workers.agree(model, partial(batches, epochs=1), settings, steps)
+        start = workers.by_chief(lambda: keeper.restore() if resume else 0)
+        workers.spread(keeper.state())
         interrupted = False
-        if start < settings.epochs and not keeper.exhausted():
-            try:
-                model.fit(
-                    model.batches(
-                        training, settings.batch_size, seed=settings.seed, epochs=settings.epochs, start_epoch=start
-                    ),
-                    initial_epoch=start,
-                    epochs=settings.epochs,
-                    steps_per_epoch=steps,
-                    shuffle=False,  # the data come in their order
-                    callbacks=[keeper, *callbacks, Writer(keeper, verbose=bool(verbose)), *_tensorboard(out)],
-                    verbose=verbose,
-                )
-            except KeyboardInterrupt:
-                interrupted = True
-        keeper.leave_best(interrupted)
-    return Fitted(keeper.history, keeper.best_epoch, interrupted, sum(row["seconds"] for row in keeper.history))
+        if start < settings.epochs and not workers.by_chief(keeper.exhausted):
+            data = batches(epochs=settings.epochs, start_epoch=start)
+            interrupted = _train(keeper, data, start, steps, callbacks, verbose)
+        workers.by_chief(lambda: keeper.leave_best(interrupted))
+        workers.spread(model.kept.weights)
+        history, best = workers.by_chief(lambda: (keeper.history, keeper.best_epoch))
+    return Fitted(history, best, interrupted, sum(row["seconds"] for row in history))
+
+
+def _train(
+    keeper: Keeper, data: Any, start: int, steps: int, callbacks: Sequence[keras.callbacks.Callback], verbose: int
+) -> bool:
+    """The epochs from `start` on; returns whether Ctrl-C stopped them."""
+    workers = team()
+    chief = workers.place.rank == 0
+    writer = Writer(keeper, verbose=bool(verbose))
+    try:
+        keeper.trained.fit(
+            data,
+            initial_epoch=start,
+            epochs=keeper.settings.epochs,
+            steps_per_epoch=steps,
+            shuffle=False,  # the data come in their order
+            callbacks=[
+                workers.turn(keeper),
+                *callbacks,
+                workers.turn(writer),
+                *(_tensorboard(keeper.out) if chief else ()),
+            ],
+            verbose=verbose if chief else 0,
+        )
+    except KeyboardInterrupt:
+        if workers.place.size > 1:  # the others wait for this one in the middle of a step
+            raise
+        return True
+    return False
 
 
 def _make_way(out: Path, *, resume: bool, overwrite: bool) -> None:
@@ -151,6 +181,8 @@ def _compile(model: Trainee, training: Any, settings: Settings, steps: int) -> N
         )
         optimizer.exclude_from_weight_decay([v for v in model.trainable_variables if len(v.shape) < 2])
         model.compile_with(optimizer)
+        if team().place.size > 1:
+            model.jit_compile = False  # XLA compiles no sums over workers
         optimizer.build(model.trainable_variables)
 
 
@@ -168,7 +200,8 @@ def steps_of(model: Trainee, training: Any, settings: Settings) -> int:
 def device_scope(mixed_precision: bool | None = None) -> Iterator[None]:
     """Build a model inside this to train it as the machine's accelerators allow.
 
-    Several GPUs share each batch (`tf.distribute.MirroredStrategy`). On a GPU, layers that gain from it compute in
+    Several GPUs share each batch (`tf.distribute.MirroredStrategy`), and so do the workers of ``TF_CONFIG``, which this
+    process joins here: before TensorFlow has computed anything. On a GPU, layers that gain from it compute in
     bfloat16; the weights, recurrent states and the saved model stay in float32.
 
     Args:
@@ -184,6 +217,7 @@ def device_scope(mixed_precision: bool | None = None) -> Iterator[None]:
     if keras.backend.backend() == "tensorflow":
         import tensorflow as tf
 
+        join()
         gpus = len(tf.config.list_logical_devices("GPU"))
         strategy = tf.distribute.MirroredStrategy().scope() if gpus > 1 else strategy
     before = keras.config.dtype_policy()

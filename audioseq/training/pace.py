@@ -14,6 +14,7 @@ from keras import ops
 from audioseq.training.fitting import steps_of
 from audioseq.training.settings import Settings
 from audioseq.training.trainees import Trainee
+from audioseq.training.workers import team
 
 __all__ = ["epochs_within", "seconds_per_epoch"]
 
@@ -45,7 +46,7 @@ def seconds_per_epoch(model: Trainee, training: Any, settings: Settings, *, step
         took.append(time.perf_counter() - begun)
     for variable, value in zip(model.variables, before, strict=True):
         variable.assign(value)
-    return median(took[1:] or took) * per_epoch
+    return team().by_chief(lambda: median(took[1:] or took) * per_epoch)  # all workers plan the same epochs
 
 
 def epochs_within(model: Trainee, training: Any, settings: Settings, seconds: float) -> tuple[int, float]:

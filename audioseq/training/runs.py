@@ -19,6 +19,7 @@ from statistics import median
 from typing import TYPE_CHECKING, Any
 
 from audioseq.files import write_json, write_text
+from audioseq.training.cluster import is_chief
 
 try:
     import fcntl
@@ -73,6 +74,8 @@ def check_run(out: str | os.PathLike[str], *, resume: bool = False, overwrite: b
         RunError: the folder cannot be written, holds something else, an earlier run, or none to resume.
     """
     out = Path(out)
+    if not is_chief():
+        return
     if out.exists():
         _require_writable(out, out)
         _replaced(out, resume=resume, overwrite=overwrite)
@@ -104,13 +107,15 @@ def open_run(
         The folder.
 
     A run that was stopped within its first epoch has left nothing, and is replaced even without `overwrite`. The
-    folder is locked until this process ends, or until `release`.
+    folder is locked until this process ends, or until `release`. Of several workers only the chief does any of it.
 
     Raises:
         RunError: for a folder that holds an earlier run without `resume` or `overwrite`; one that holds something else;
             one without a run, or with other settings, to resume; one that another process is training in.
     """
     out = Path(out)
+    if not is_chief():
+        return out
     made = not out.exists()
     ours = hold(out)
     try:
@@ -201,12 +206,14 @@ def hold(out: str | os.PathLike[str]) -> bool:
     locks get none.
 
     Returns:
-        False where this process holds the folder already.
+        False where this process holds the folder already, or is not the chief of its workers.
 
     Raises:
         RunError: for a folder that another process is training in, or a path that is a file.
     """
     out = Path(out)
+    if not is_chief():
+        return False
     if out.exists() and not out.is_dir():
         raise RunError(f"{out}: is a file, not a folder")
     out.mkdir(parents=True, exist_ok=True)
@@ -289,7 +296,9 @@ def versions() -> dict[str, str]:
 
 
 def write_skipped(path: str | os.PathLike[str], skipped: Sequence[Skipped]) -> None:
-    """One JSON object a line: ``path`` and ``reason`` of each file that was left out."""
+    """One JSON object a line: ``path`` and ``reason`` of each file that was left out. Several workers: the chief's."""
+    if not is_chief():
+        return
     write_text(path, "".join(json.dumps(asdict(bad), ensure_ascii=False) + "\n" for bad in skipped))
 
 

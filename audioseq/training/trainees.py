@@ -10,7 +10,7 @@ from typing import Any
 
 import keras
 import numpy as np
-from keras import ops
+from keras import ops, tree
 
 from audioseq.data.clips import ClipSet
 from audioseq.data.rolls import RollBatch, RollSet
@@ -18,6 +18,7 @@ from audioseq.data.tunes import TokenSet
 from audioseq.music.generator import SequenceGenerator
 from audioseq.music.likelihood import frame_likelihood, piece_nats
 from audioseq.speech.classifier import SequenceClassifier
+from audioseq.training import workers
 
 __all__ = ["AugmentedClassifier", "NextFrame", "NextToken", "Trainee", "clip_scores", "feature_statistics"]
 
@@ -53,6 +54,14 @@ class Trainee(keras.Model):
     def validate(self, data: Any, batch_size: int) -> dict[str, float]:
         """``loss`` and any other figures of data that are not trained on."""
         raise NotImplementedError
+
+    def weight_of(self, x: Any, y: Any = None, sample_weight: Any = None) -> Any:
+        """How much the mean loss of a batch counts beside that of another: its rows. A scalar, float32."""
+        return ops.cast(ops.shape(tree.flatten(x)[0])[0], "float32")
+
+    def train_step(self, *args: Any) -> Any:
+        team = workers.team()
+        return team.train_step(self, *args) if isinstance(team, workers.Team) else super().train_step(*args)
 
     def rank(self, row: dict[str, float]) -> tuple[float, ...]:
         """What is greatest in the row of the best epoch, whose ``val_`` columns are what `validate` gave."""
@@ -199,6 +208,9 @@ class NextToken(Trainee):
         loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True, reduction="mean_with_sample_weight")
         self.compile(optimizer=optimizer, loss=loss)
 
+    def weight_of(self, x: Any, y: Any = None, sample_weight: Any = None) -> Any:
+        return ops.sum(sample_weight)
+
     def example(self, data: TokenSet) -> np.ndarray:
         return data[0][None, :2]
 
@@ -251,7 +263,10 @@ class NextFrame(Trainee):
     ) -> Any:
         frames, present = x["frames"][:, 1:], x["mask"][:, 1:]
         nats = ops.sum(ops.softplus(y_pred) - frames * y_pred, axis=-1)  # (batch, time - 1)
-        return ops.sum(nats * present) / ops.sum(present)
+        return workers.scaled(ops.sum(nats * present) / ops.sum(present))
+
+    def weight_of(self, x: Any, y: Any = None, sample_weight: Any = None) -> Any:
+        return ops.sum(x["mask"][:, 1:])
 
     @property
     def kept(self) -> keras.Model:
