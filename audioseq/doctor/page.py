@@ -23,7 +23,7 @@ MOST = 24  # findings on a page; there are not many kinds
 NAMED = 3  # files that a finding names on it
 POINTS = 1000  # of a waveform
 SECONDS = 60.0
-ROW, TOP = 1.05, 0.75  # inches
+ROW, TOP, BOTTOM = 1.05, 0.75, 0.15  # inches
 MIDI = (".mid", ".midi", ".kar", ".rmi", ".smf")
 
 
@@ -39,7 +39,7 @@ def save_page(path: str | os.PathLike[str], report: Report) -> None:
         >>> aq.doctor.save_page("findings.png", aq.doctor.examine("words"))
     """
     shown = report.findings[:MOST]
-    height = TOP + ROW * max(1, len(shown))
+    height = TOP + ROW * max(1, len(shown)) + BOTTOM
     fig = new_figure(12, height)
     fig.set_layout_engine("none")
     hidden = f", {len(report.findings) - MOST} more findings are not shown" if len(report.findings) > MOST else ""
