@@ -9,7 +9,7 @@ apart.
 from __future__ import annotations
 
 import functools
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from types import ModuleType
 from typing import Any, Literal, Protocol
@@ -18,7 +18,7 @@ import numpy as np
 
 from audioseq.arguments import LOUDEST
 from audioseq.features.filters import constant
-from audioseq.features.steps import Step
+from audioseq.features.steps import Matmul, Step
 
 __all__ = [
     "Description",
@@ -32,6 +32,7 @@ __all__ = [
     "padded",
     "plan_of",
     "power_to",
+    "single_frame",
     "window_of",
 ]
 
@@ -209,6 +210,8 @@ def plan_of(feature: Description) -> Plan:
 
 def check_level(y: np.ndarray) -> None:
     """Raise ValueError for NaN, infinity, or samples that are no sound."""
+    if y.ndim == 1 and y @ y <= LOUDEST:  # no sample beyond its root; NaN is neither
+        return
     if not y.size or (y.max() <= LOUDEST and y.min() >= -LOUDEST):
         return
     if not np.isfinite(y).all():
@@ -267,6 +270,32 @@ def frames_on_numpy(plan: Plan, y: np.ndarray) -> np.ndarray:
     for step in plan.clip_steps:
         out = step.apply(np, out[None], None)[0]
     return out
+
+
+def single_frame(plan: Plan) -> Callable[[np.ndarray], np.ndarray] | None:
+    """What computes the frame of `n_fft` samples after the steps that see one frame, ``(1, features)``, in a third of
+    the time that a block of one takes: for streams. None where a plan needs more than a power spectrum and a bank.
+    """
+    front, steps = plan.front, plan.frame_steps
+    if not isinstance(front, FrontEnd) or (front.power, front.precision, front.n_fft % 2) != (2.0, "fast", 0):
+        return None
+    if not steps or not isinstance(steps[0], Matmul):
+        return None
+    from scipy.fftpack import rfft  # half the overhead of scipy.fft for a short one
+
+    window, rest = window_of(front), steps[1:]
+    # its order is real, then real and imaginary part in turn, then real: each part's square meets its bin's weights
+    bank = np.repeat(steps[0].matrix, 2, axis=0)[1:-1]
+
+    def compute(samples: np.ndarray) -> np.ndarray:
+        x = rfft(samples * window)
+        x *= x
+        x = (x @ bank)[None]
+        for step in rest:
+            x = step.apply(np, x, None)
+        return x
+
+    return compute
 
 
 def power_to(ops: ModuleType, x: Any, power: float) -> Any:

@@ -19,6 +19,7 @@ from audioseq.features.filters import band_blocks, constant
 __all__ = ["Decibel", "Derivative", "GainControl", "Matmul", "Normalize", "Pick", "Step", "TopDecibel"]
 
 TINY = np.finfo(np.float32).tiny
+TEN = np.float32(10.0)
 
 
 class Step:
@@ -80,11 +81,22 @@ class Decibel(Step):
     amin: float
     ref: float
 
+    @functools.cached_property
+    def floor(self) -> np.float32:
+        return np.float32(self.amin)
+
+    @functools.cached_property
+    def offset(self) -> np.float32:
+        return np.float32(10.0 * math.log10(max(self.amin, self.ref)))
+
     def apply(self, ops: ModuleType, x: Any, n_frames: Any) -> Any:
-        decibel = ops.log10(ops.maximum(x, np.float32(self.amin))) * np.float32(10.0)
-        if max(self.amin, self.ref) == 1.0:
-            return decibel
-        return decibel - np.float32(10.0 * math.log10(max(self.amin, self.ref)))
+        if ops is np:  # in place
+            decibel = np.maximum(x, self.floor)
+            np.log10(decibel, out=decibel)
+            decibel *= TEN
+        else:
+            decibel = ops.log10(ops.maximum(x, self.floor)) * TEN
+        return decibel if self.offset == 0.0 else decibel - self.offset
 
 
 @dataclass(frozen=True)

@@ -11,17 +11,16 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Iterable, Iterator, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
-from audioseq.features.fronts import Description, Plan, check_level, frames_on_numpy, plan_of
+from audioseq.features.fronts import Description, Plan, check_level, frames_on_numpy, plan_of, single_frame
 
 __all__ = ["FrameStream", "StackStream", "check_block", "frames_of_blocks"]
 
 
-@dataclasses.dataclass(frozen=True)
-class FrameState:
+class FrameState(NamedTuple):
     """What `FrameStream` carries from block to block."""
 
     samples: np.ndarray  # (samples,), from the first one of the next frame on
@@ -63,6 +62,7 @@ class FrameStream:
         self.width = plan.frame_width
         self.ahead = sum(step.ahead for step in plan.clip_steps)
         self.latency = (self.ahead * front.hop + front.n_fft // 2) / front.sr
+        self.single = single_frame(plan)
         self.frames_of = Plan(dataclasses.replace(front, center=False), plan.frame_steps, clip_steps=())
 
     def __repr__(self) -> str:
@@ -95,18 +95,20 @@ class FrameStream:
                 y = np.concatenate([np.full(self.padding, y[0]), y])
             edge = y[-1:].copy()
         skip = min(state.skip, len(y))
-        y = np.concatenate([state.samples, y[skip:]])
+        y = np.concatenate((state.samples, y[skip:] if skip else y))
         n_frames = max(0, 1 + (len(y) - front.n_fft) // front.hop)
-        if n_frames:
+        if n_frames == 1 and self.single is not None:
+            frames = self.single(y[: front.n_fft])
+        elif n_frames:
             frames = frames_on_numpy(self.frames_of, y)
         else:
             frames = np.empty((0, self.width), np.float32)
-        memories = []
+        memories: tuple[Any, ...] = ()
         for step, memory in zip(self.plan.clip_steps, state.steps, strict=True):
             frames, memory = step.carry(frames, memory, last=last)
-            memories.append(memory)
+            memories += (memory,)
         begin = n_frames * front.hop
-        return frames, FrameState(y[begin:].copy(), state.skip - skip + max(0, begin - len(y)), tuple(memories), edge)
+        return frames, FrameState(y[begin:].copy(), state.skip - skip + max(0, begin - len(y)), memories, edge)
 
 
 @dataclasses.dataclass(frozen=True)

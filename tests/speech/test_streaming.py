@@ -248,7 +248,7 @@ def test_every_part_of_the_state_is_heard(stream):
     assert len(state.pending) == 2
     wrong = {
         "samples": dataclasses.replace(
-            state, frames=dataclasses.replace(state.frames, samples=np.zeros_like(state.frames.samples))
+            state, frames=state.frames._replace(samples=np.zeros_like(state.frames.samples))
         ),
         "pending": dataclasses.replace(state, pending=np.zeros_like(state.pending)),
         "window": dataclasses.replace(state, window=np.zeros_like(state.window)),
@@ -266,7 +266,7 @@ def test_the_memory_of_a_gain_control_is_heard():
     stream = stream_of(feature="gain control")
     state, rest = halfway(stream)
     (memory,) = state.frames.steps
-    frames = dataclasses.replace(state.frames, steps=(np.zeros_like(memory),))
+    frames = state.frames._replace(steps=(np.zeros_like(memory),))
     moved = streamed(stream, [rest], dataclasses.replace(state, frames=frames)) - streamed(stream, [rest], state)
     assert np.abs(moved).max() > 10 * BAR
 
