@@ -55,7 +55,7 @@ def _described(tree: ast.expr, sr: int | None, text: str) -> Feature:
     if not isinstance(name, ast.Name) or (isinstance(tree, ast.Call) and tree.args):
         raise ArgumentError(f'A feature is such as log_mel or "log_mel(n_mels=64)". Received: {text!r}')
     kinds = _kinds()
-    if name.id not in kinds:
+    if name.id not in kinds or not _without_arguments(kinds[name.id]):
         raise ArgumentError(f"A feature is one of {', '.join(feature_names())}. Received: {name.id!r}")
     given = _values(tree, text) if called else {}
     kind = kinds[name.id]
@@ -106,12 +106,13 @@ def _kinds() -> dict[str, type[Feature]]:
         module = importlib.import_module(f"{wing.__name__}.{room.name}")
         for name in module.__all__:
             kind = getattr(module, name)
-            if isinstance(kind, type) and issubclass(kind, Feature) and _without_arguments(kind):
+            if isinstance(kind, type) and issubclass(kind, Feature):
                 found[snake_case(name)] = kind
     return found
 
 
 def _without_arguments(kind: type[Feature]) -> bool:
+    """Whether its defaults describe a feature: not those of a chain. Some plan filters for it."""
     try:
         kind()
     except (TypeError, ValueError):

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 
 import numpy as np
 import pytest
@@ -39,6 +41,8 @@ def test_a_feature_is_what_its_text_says(text, sr, feature):
         ("aq.log_mel", "A feature is such as log_mel"),
         ("LogMel", r"A feature is one of .*log_mel, mel, .*Received: 'LogMel'"),
         ("feature_layer", "A feature is one of"),
+        ("feature", "A feature is one of"),
+        ("chain", "A feature is one of"),
         ("__import__('os').system('touch owned')", "A feature is such as"),
         ("log_mel(n_mels=__import__('os').system('touch owned'))", "the values of a feature are numbers"),
         ("log_mel(**{'n_mels': 3})", "the values of a feature have names"),
@@ -53,6 +57,16 @@ def test_what_is_no_feature_is_refused_and_never_run(text, rule, tmp_path, monke
     with pytest.raises(ValueError, match=rule):
         feature_of(text)
     assert not list(tmp_path.iterdir())
+
+
+def test_a_name_loads_what_its_own_feature_needs():
+    code = (
+        "import sys\n"
+        "from audioseq.cli.described import feature_of\n"
+        "feature_of('mfcc(n_mfcc=5)')\n"
+        "assert not {'scipy.signal', 'librosa', 'keras'} & set(sys.modules)"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True)
 
 
 def test_every_name_is_a_feature_of_samples():
@@ -122,8 +136,6 @@ def test_a_cluster_that_cannot_be_reached_is_one_line(run, tmp_path, monkeypatch
 
 
 def test_the_line_on_a_terminal_has_files_sound_rate_and_time_left(capsys, monkeypatch):
-    import sys
-
     from audioseq.cli.features import _Bar
     from audioseq.extraction import Progress
 
