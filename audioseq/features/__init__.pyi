@@ -51,6 +51,7 @@ from .fronts import (
     padded as padded,
     plan_of as plan_of,
     power_to as power_to,
+    single_frame as single_frame,
     window_of as window_of,
 )
 from .inversion import (
