@@ -77,7 +77,10 @@ def features(args: argparse.Namespace) -> int:
             progress=shown,
         )
     shown.end()
-    print(f"{args.out}: {done.files:,} files read, {done.clips:,} used, {_duration(done.seconds)} of sound")
+    if done.files:
+        print(f"{args.out}: {done.files:,} files read, {done.clips:,} used, {_duration(done.seconds)} of sound")
+    else:
+        print(f"{args.out}: holds {done.total:,} clips, and nothing in {args.folder} is new")
     if done.skipped:
         left = f"{done.skipped:,} files are" if done.skipped > 1 else "1 file is"
         print(f"{left} left out: {common.quoted(args.out.rstrip('/'))}/{SKIPPED} says why")

@@ -11,6 +11,7 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
+from audioseq.arguments import counted
 from audioseq.doctor.clips import SILENT, Measured
 from audioseq.doctor.findings import Finding, Severity
 
@@ -62,7 +63,11 @@ def balance(clips: Sequence[Measured], labels: Mapping[str, str], empty: Sequenc
         sentence = f"{_classes(len(lost))} nothing to learn from. Record clips, or remove the folder."
         found.append(Finding("empty class", "severe", tuple(lost), sentence, lost))
     usual = float(np.median(list(sounding.values()))) if sounding else 0.0
-    few = {name: f"{count} clips, {usual:g} at the median" for name, count in sounding.items() if count < FEW * usual}
+    few = {
+        name: f"{counted(count, 'clip')}, {usual:g} at the median"
+        for name, count in sounding.items()
+        if count < FEW * usual
+    }
     if few:
         sentence = f"{_classes(len(few))} far fewer clips than the others: rarely predicted, and barely measured."
         found.append(Finding("imbalance", "warning", tuple(sorted(few)), sentence, few))
