@@ -23,7 +23,7 @@ __all__ = ["FeatureLayer", "has_gpu"]
 
 # On TensorFlow's CPU kernels, frames go through in one piece up to the first number, else clips in groups of about
 # the second: the intermediate arrays stay small and both cores work.
-WHOLE_FRAMES = 8192
+WHOLE_FRAMES = 2048
 GROUP_FRAMES = 1024
 
 

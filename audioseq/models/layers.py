@@ -135,7 +135,7 @@ class Recall(keras.layers.Layer):
             total = ops.sum(places, axis=-1, keepdims=True)
             # the smallest normal number: a place that is far back weighs little, but it may be the only one
             found += [ops.matmul(places, after) / ops.maximum(total, 1.2e-38), ops.log1p(total)]
-        return ops.concatenate(found, axis=-1)
+        return ops.cast(ops.concatenate(found, axis=-1), self.compute_dtype)
 
     def compute_output_shape(self, input_shape: Any) -> tuple[int | None, ...]:
         return *input_shape[:-1], len(self.lengths) * (input_shape[-1] + 1)
