@@ -48,6 +48,7 @@ from .fronts import (
     check_level as check_level,
     check_samples as check_samples,
     frames_on_numpy as frames_on_numpy,
+    named_window as named_window,
     padded as padded,
     plan_of as plan_of,
     power_to as power_to,

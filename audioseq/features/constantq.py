@@ -22,7 +22,7 @@ from typing import Any
 import numpy as np
 
 from audioseq.features.filters import constant
-from audioseq.features.fronts import Front, power_to
+from audioseq.features.fronts import Front, named_window, power_to
 
 __all__ = ["ConstantQ", "size_of", "tone"]
 
@@ -228,10 +228,9 @@ def _spectrum(front: ConstantQ, k: int, n_fft: int) -> tuple[int, np.ndarray]:
 def _lobes(window: str) -> float:
     """How far from its middle a window's spectrum is more than `CUT` of its peak, in turns over the window's length."""
     import scipy.fft
-    import scipy.signal
 
     n, fine = 4096, 8
-    size = np.abs(scipy.fft.rfft(scipy.signal.get_window(window, n), fine * n))
+    size = np.abs(scipy.fft.rfft(named_window(window, n), fine * n))
     return float(np.flatnonzero(size > CUT * size.max())[-1] + 1) / fine
 
 
@@ -240,9 +239,7 @@ def tone(frequency: float, length: float, sr: int, window: str) -> tuple[np.ndar
 
     The sum of the window is the square root of `length`, as librosa scales it (``norm=1``, ``scale=True``).
     """
-    import scipy.signal
-
     n = np.arange(-length // 2, length // 2)
-    shape = scipy.signal.get_window(window, len(n), fftbins=True)
+    shape = named_window(window, len(n))
     wave = shape * np.exp(2j * np.pi * frequency / sr * n)
     return wave * (np.sqrt(length) / shape.sum()), int(n[0])

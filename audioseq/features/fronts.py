@@ -29,6 +29,7 @@ __all__ = [
     "check_level",
     "check_samples",
     "frames_on_numpy",
+    "named_window",
     "padded",
     "plan_of",
     "power_to",
@@ -146,20 +147,19 @@ class SampleFrames(Front):
 def window_of(front: FrontEnd) -> np.ndarray:
     """The window of a front end, centred in the frame: float32 (float64 when exact) ``(n_fft,)``."""
     length = front.win_length
-    window = _hann(length) if front.window == "hann" else _named_window(front.window, length)
+    window = named_window(front.window, length)
     left = (front.n_fft - length) // 2
     padded = np.pad(window, (left, front.n_fft - length - left))
     return constant(padded, np.float64 if front.precision == "exact" else np.float32)
 
 
-def _hann(length: int) -> np.ndarray:
-    """The bits of ``scipy.signal.get_window("hann", length)``, whose import takes longer than a thousand clips."""
-    if length == 1:
-        return np.ones(1)
-    return (0.5 + 0.5 * np.cos(np.linspace(-np.pi, np.pi, length + 1)))[:-1]
+def named_window(name: str, length: int) -> np.ndarray:
+    """A periodic window by its name, float64: ``scipy.signal.get_window(name, length)``.
 
-
-def _named_window(name: str, length: int) -> np.ndarray:
+    "hann" has its bits without its import, which takes longer than a thousand clips.
+    """
+    if name == "hann":
+        return np.ones(1) if length == 1 else (0.5 + 0.5 * np.cos(np.linspace(-np.pi, np.pi, length + 1)))[:-1]
     import scipy.signal
 
     try:

@@ -12,7 +12,7 @@ import numpy as np
 from audioseq.arguments import at_most, is_number, is_whole, require
 from audioseq.features.descriptions import Feature
 from audioseq.features.filters import constant
-from audioseq.features.fronts import check_samples
+from audioseq.features.fronts import check_samples, named_window
 from audioseq.features.mel import LogMel
 from audioseq.features.pitch import autocorrelation
 from audioseq.features.steps import Normalize, Step
@@ -184,9 +184,7 @@ class Tempogram(Feature):
         require(isinstance(self.window, str), "window is the name of a SciPy window", self.window)
 
     def clip_steps(self) -> tuple[Step, ...]:
-        import scipy.signal
-
-        return (Autocorrelation(constant(scipy.signal.get_window(self.window, self.win_length))),)
+        return (Autocorrelation(constant(named_window(self.window, self.win_length))),)
 
     def n_features_after(self, n_features: int) -> int:
         require(n_features == 1, "Tempogram reads onset strength, 1 feature", n_features)
