@@ -24,6 +24,7 @@ from audioseq.cli.evaluate import print_evaluation
 from audioseq.files import shipped
 
 DEMO_RUN = "runs/demo"
+NEGATIVES = 0.3  # clips drawn from --negatives, as a share of the others in an epoch
 DEMO_SECONDS = 110.0  # of training, at most, on a slow machine too
 # peak learning rates, by validation: at 2e-3 `attention_rnn` had 96.2 % instead of 97.6 and `rnn` learned nothing, at
 # 1e-3 `feed_forward` had 63.0 instead of 66.4; other rates were not tried for `lstm` and `gru`
@@ -49,6 +50,7 @@ class Config:
     speaker: str | None = None  # regular expression with a group (?P<speaker>...) over the files' names
     test_speakers: tuple[str, ...] = ()  # who is kept for one test at the end, instead of the folder's own split
     init: str | None = None  # a model whose weights to begin with
+    negatives: tuple[str, ...] = ()  # folders of long recordings of what must not be detected
 
     def feature(self, sr: int) -> Any:
         """30 ms windows every 10 ms, 40 mel bands: what the field uses for commands."""
@@ -91,6 +93,7 @@ def train(
     import keras
 
     from audioseq import GradientMonitor, SequenceClassifier, load_model, models, training
+    from audioseq.data.negatives import find_negatives, with_negatives
     from audioseq.data.words import word_folder
     from audioseq.speech.evaluation import evaluate_predictions
     from audioseq.training import augment, pace, reports, trainees
@@ -101,6 +104,13 @@ def train(
     )
     clips, check = words.training, words.validation
     print(f"{config.data}\n{reports.words_report(words)}")
+    fingerprints = {"data_fingerprint": words.fingerprint}
+    if config.negatives:  # three more clips for ten: windows of these recordings, and near misses of the words
+        negatives = find_negatives(config.negatives, sr=words.sr, words=words.class_names)
+        print(reports.negatives_report(negatives))
+        count = round(NEGATIVES * len(clips.epoch(0, config.seed)))
+        clips = with_negatives(clips, negatives, count=count, seed=config.seed)
+        fingerprints["negatives_fingerprint"] = negatives.fingerprint
     if strict and words.skipped:
         print(f"error: {len(words.skipped)} files were skipped, and --strict is given", file=sys.stderr)
         return cli.FAILED
@@ -151,8 +161,8 @@ def train(
                 f"          so {counted(epochs, 'epoch')}, not {config.epochs}, to end within 3 minutes on this machine"
             )
         config, how = dataclasses.replace(config, epochs=epochs), dataclasses.replace(how, epochs=epochs)
-    settings = json.loads(json.dumps({**dataclasses.asdict(config), "data_fingerprint": words.fingerprint}))
-    del settings["data"]  # the same clips in another place are the same run
+    settings = json.loads(json.dumps({**dataclasses.asdict(config), **fingerprints}))
+    del settings["data"], settings["negatives"]  # the same clips in another place are the same run
     runs.open_run(out, settings, resume=resume, overwrite=overwrite)
     runs.write_skipped(out / "skipped.jsonl", words.skipped)
     begun = resume and (out / runs.CHECKPOINT).is_file()  # else it was killed in its first epoch
@@ -251,6 +261,9 @@ def parser() -> argparse.ArgumentParser:
     learn.add_argument("--dry-run", action="store_true", help="show classes, split and expected time alone")
     learn.add_argument("--unknown", nargs="+", default=[], metavar="WORD", help="words that are one class, _unknown_")
     learn.add_argument("--network", choices=tuple(NETWORKS), default=defaults["network"])
+    learn.add_argument(
+        "--negatives", nargs="+", default=[], metavar="DIR", help="long recordings of what must not be detected"
+    )
     learn.add_argument("--init", metavar="MODEL", help="a model.keras of the same words to go on from")
     learn.add_argument("--epochs", type=cli.positive_int, default=defaults["epochs"], metavar="N")
     learn.add_argument("--batch-size", type=cli.positive_int, default=defaults["batch_size"], metavar="N")

@@ -3,6 +3,7 @@ from . import (
     clips as clips,
     download as download,
     encoded as encoded,
+    negatives as negatives,
     rolls as rolls,
     splits as splits,
     tunes as tunes,
@@ -28,6 +29,12 @@ from .encoded import (
     Pieces as Pieces,
     encode_file as encode_file,
     encode_folder as encode_folder,
+)
+from .negatives import (
+    NegativeClips as NegativeClips,
+    Negatives as Negatives,
+    find_negatives as find_negatives,
+    with_negatives as with_negatives,
 )
 from .rolls import (
     PolyphonicMusic as PolyphonicMusic,

@@ -95,11 +95,15 @@ class ClipSet:
     def batches(self, order: np.ndarray) -> Iterator[tuple[np.ndarray, np.ndarray]]:
         """Samples float32 ``(batch, samples)`` and labels, for each row of `order`."""
         for row in order:
-            yield self.float_samples(row), self.labels[row]
+            yield self.float_samples(row), self.labels_of(row)
 
     def float_samples(self, index: Any) -> np.ndarray:
         """Clips as float32 in [-1, 1]."""
         return self.samples[index].astype(np.float32) * np.float32(1 / 32768)
+
+    def labels_of(self, index: np.ndarray) -> np.ndarray:
+        """Labels of clips by their places in an epoch."""
+        return self.labels[index]
 
     def chunks(self, size: int = 1024) -> Iterator[np.ndarray]:
         """All clips in their order as float32 ``(size, samples)``, the last chunk shorter: bounded memory."""
@@ -119,7 +123,7 @@ class ClipSet:
         n = self.samples.shape[1]
 
         def read(row: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-            return self.float_samples(row), self.labels[row]
+            return self.float_samples(row), self.labels_of(row)
 
         if shuffle:
             rows = tf.data.Dataset.from_tensor_slices(

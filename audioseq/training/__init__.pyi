@@ -41,6 +41,7 @@ from .pace import (
 )
 from .reports import (
     limits_of as limits_of,
+    negatives_report as negatives_report,
     words_report as words_report,
     write_words_run as write_words_run,
 )

@@ -10,6 +10,7 @@ from typing import Any
 
 from audioseq.arguments import counted
 from audioseq.data.clips import SILENCE, UNKNOWN
+from audioseq.data.negatives import Negatives
 from audioseq.data.words import Words
 from audioseq.files import write_json, write_text
 from audioseq.plots import recognition, training as curves
@@ -18,7 +19,7 @@ from audioseq.speech.evaluation import Evaluation
 from audioseq.training.fitting import Fitted
 from audioseq.training.runs import RUN, model_card, versions
 
-__all__ = ["limits_of", "words_report", "write_words_run"]
+__all__ = ["limits_of", "negatives_report", "words_report", "write_words_run"]
 
 
 def words_report(words: Words) -> str:
@@ -44,6 +45,23 @@ def words_report(words: Words) -> str:
         lines.append(f"left out  {left} of training: it has the same samples as {right}")
     if len(words.duplicates) > 3:
         lines.append(f"          ... and {len(words.duplicates) - 3:,} more such pairs")
+    return "\n".join(lines)
+
+
+def negatives_report(negatives: Negatives) -> str:
+    """Lines about long recordings of what must not be detected."""
+    files = counted(len(set(negatives.names)), "file")
+    lines = [f"negatives {negatives.seconds / 3600:.2f} h of {files}, and near misses of the words"]
+    if negatives.left_out:
+        most = sorted(negatives.left_out.items(), key=lambda pair: -pair[1])
+        words = ", ".join(f"{word} {seconds:,.0f} s" for word, seconds in most[:4])
+        lines.append(f"          left out for the words spoken in them: {words}")
+    if negatives.unchecked:
+        count = f"{counted(len(negatives.unchecked), 'file')}, such as {negatives.unchecked[0]}"
+        lines.append(f"          no segments.tsv says what is spoken in {count}: none of the words, it is hoped")
+    if negatives.skipped:
+        first = negatives.skipped[0]
+        lines.append(f"          skipped {len(negatives.skipped):,}; the first: {first.path}: {first.reason}")
     return "\n".join(lines)
 
 
