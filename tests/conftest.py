@@ -2,23 +2,31 @@
 
 from __future__ import annotations
 
+import atexit
 import fcntl
 import importlib.util
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 from pathlib import Path
 from types import ModuleType
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+# librosa's functions are compiled when they are first called, and kept for all processes of an environment; two that
+# fill that cache at the same time were seen to crash in `librosa.yin`
+os.environ["NUMBA_CACHE_DIR"] = tempfile.mkdtemp(prefix="numba-")
 
 import numpy as np
 import pretty_midi
 import pytest
 import soundfile
+
+atexit.register(shutil.rmtree, os.environ["NUMBA_CACHE_DIR"], ignore_errors=True)
 
 ROOT = Path(__file__).parents[1]
 SHARED = ROOT.parent / "shared" / "data"
