@@ -88,13 +88,13 @@ def open_set(model: Any, commands: Path, others: list[Path]) -> dict[str, Any]:
     known = [p for p in known if f"{p.parent.name}/{p.stem}" in {line.rsplit(".", 1)[0] for line in validation}]
     sure = accepted(model, scores_of_files(model, known))
     threshold = float(np.quantile(sure, 0.02, method="lower"))
-    print(f"a score of {threshold:.3f} loses {np.mean(sure < threshold):.1%} of {len(sure)} known words;")
+    print(f"a score of {threshold:.3f} loses {np.mean(sure < max(threshold, 1e-9)):.1%} of {len(sure)} known words;")
     found: dict[str, Any] = {"threshold": threshold, "known": len(sure)}
     for folder in others:
         files = [p for p in sorted(folder.glob("*/*")) if p.suffix in (".flac", ".ogg", ".wav")]
         files = [p for p in files if p.parent.name not in model.class_names]
         if files:
-            rejected = int((accepted(model, scores_of_files(model, files)) < threshold).sum())
+            rejected = int((accepted(model, scores_of_files(model, files)) < max(threshold, 1e-9)).sum())
             print(f"  it rejects {share(rejected, len(files))} of {folder.name}")
             found[folder.name] = {"rejected": rejected, "n": len(files)}
     return found

@@ -214,14 +214,6 @@ def train_command(args: argparse.Namespace) -> int:
     return train(Config(**chosen), Path(args.out), resume=args.resume, overwrite=args.overwrite, pieces=4)
 
 
-def share(text: str) -> float:
-    """``0.2``."""
-    value = cli.not_negative(text)
-    if value >= 1:
-        raise argparse.ArgumentTypeError(f"a number from 0 up to 1. Received: {text!r}")
-    return value
-
-
 def parser() -> argparse.ArgumentParser:
     top = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     commands = top.add_subparsers(required=True, metavar="COMMAND")
@@ -237,7 +229,7 @@ def parser() -> argparse.ArgumentParser:
     learn.add_argument("--network", choices=NETWORKS, default=defaults["network"])
     learn.add_argument("--units", nargs="+", type=cli.positive_int, default=defaults["units"], metavar="N")
     learn.add_argument("--embedding", type=cli.positive_int, default=defaults["embedding"], metavar="N")
-    learn.add_argument("--dropout", type=share, default=defaults["dropout"], metavar="X")
+    learn.add_argument("--dropout", type=cli.share, default=defaults["dropout"], metavar="X")
     learn.add_argument("--epochs", type=cli.positive_int, default=defaults["epochs"], metavar="N")
     learn.add_argument("--seed", type=cli.seed, default=defaults["seed"], metavar="N")
     learn.add_argument("--batch-size", type=cli.positive_int, default=defaults["batch_size"], metavar="N")

@@ -50,6 +50,7 @@ class Config:
     speaker: str | None = None  # regular expression with a group (?P<speaker>...) over the files' names
     test_speakers: tuple[str, ...] = ()  # who is kept for one test at the end, instead of the folder's own split
     init: str | None = None  # a model whose weights to begin with
+    reject: float | None = None  # share of known words that may be lost, so that others are rejected
     negatives: tuple[str, ...] = ()  # folders of long recordings of what must not be detected
 
     def feature(self, sr: int) -> Any:
@@ -95,6 +96,7 @@ def train(
     from audioseq import GradientMonitor, SequenceClassifier, load_model, models, training
     from audioseq.data.negatives import find_negatives, with_negatives
     from audioseq.data.words import word_folder
+    from audioseq.speech.calibration import calibrate
     from audioseq.speech.evaluation import evaluate_predictions
     from audioseq.training import augment, pace, reports, trainees
 
@@ -176,6 +178,10 @@ def train(
         return cli.INTERRUPTED
     if not training.is_chief():
         return cli.DONE  # of several workers the first writes and prints
+
+    if config.reject is not None:  # scores that are probabilities, and the benefit of the doubt to other words
+        done = calibrate(classifier, check.labels, trainees.clip_scores(classifier, check), lose=config.reject)
+        print(f"\n{done}")
 
     # evaluate: validation chose the epoch; where the folder has a test split, it reports once
     found = {}
@@ -263,6 +269,9 @@ def parser() -> argparse.ArgumentParser:
     learn.add_argument("--network", choices=tuple(NETWORKS), default=defaults["network"])
     learn.add_argument(
         "--negatives", nargs="+", default=[], metavar="DIR", help="long recordings of what must not be detected"
+    )
+    learn.add_argument(
+        "--reject", type=cli.share, metavar="X", help="such as 0.02: so many known words may be lost to reject others"
     )
     learn.add_argument("--init", metavar="MODEL", help="a model.keras of the same words to go on from")
     learn.add_argument("--epochs", type=cli.positive_int, default=defaults["epochs"], metavar="N")

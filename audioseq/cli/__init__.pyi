@@ -35,6 +35,7 @@ from .common import (
     run as run,
     seed as seed,
     settings_of as settings_of,
+    share as share,
 )
 from .main import (
     parser as parser,

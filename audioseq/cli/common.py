@@ -40,6 +40,7 @@ __all__ = [
     "run",
     "seed",
     "settings_of",
+    "share",
 ]
 
 DONE, FAILED, USAGE, INTERRUPTED = 0, 1, 2, 130
@@ -127,6 +128,14 @@ def positive(text: str) -> float:
     value = _number(text)
     if not 0 < value < math.inf:
         raise argparse.ArgumentTypeError(f"a number above 0. Received: {text!r}")
+    return value
+
+
+def share(text: str) -> float:
+    """An argument that is a number from 0 up to 1."""
+    value = _number(text)
+    if not 0 <= value < 1:
+        raise argparse.ArgumentTypeError(f"a number from 0 up to 1. Received: {text!r}")
     return value
 
 

@@ -1,9 +1,15 @@
 from . import (
+    calibration as calibration,
     classifier as classifier,
     detector as detector,
     evaluation as evaluation,
     streaming as streaming,
     thresholds as thresholds,
+)
+from .calibration import (
+    Calibration as Calibration,
+    calibrate as calibrate,
+    expected_calibration_error as expected_calibration_error,
 )
 from .classifier import (
     Classification as Classification,
