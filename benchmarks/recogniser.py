@@ -31,8 +31,10 @@ import numpy as np
 import audioseq as aq
 from audioseq.data.clips import SILENCE, UNKNOWN
 from audioseq.files import shipped, write_json
+from audioseq.speech.calibration import calibrate
 from audioseq.speech.evaluation import wilson_interval
 from audioseq.speech.thresholds import scores_of
+from audioseq.training.trainees import clip_scores
 
 DIGITS = ["zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine"]
 THRESHOLDS = (0.5, 0.8, 0.9, 0.95)
@@ -135,9 +137,13 @@ def main() -> None:
     parser.add_argument("--data", required=True, type=Path, metavar="DIR")
     parser.add_argument("--model", default=str(shipped("assets", "speech", "model.keras")), metavar="FILE")
     parser.add_argument("--hold-out", nargs="+", metavar="FILE", help="recordings of running speech to keep to")
+    parser.add_argument("--reject", type=float, metavar="X", help="calibrate first, losing such a share of known words")
     parser.add_argument("--json", metavar="FILE")
     args = parser.parse_args()
     model, found = aq.load_model(args.model), {}
+    if args.reject is not None:
+        clips = aq.word_folder(args.data / "speech_commands", unknown=["bed", "cat", "happy"]).validation
+        print(calibrate(model, clips.labels, clip_scores(model, clips), lose=args.reject))
     if (args.data / "fsdd").is_dir():
         found["digits"] = digits(model, args.data / "fsdd")
     words = [args.data / name for name in ("speech_words", "speech_few") if (args.data / name).is_dir()]

@@ -2,8 +2,8 @@
 
 A recogniser that has met nothing but clips of its own words takes every other sound for one of them. `with_negatives`
 adds clips of the class ``_unknown_`` to each epoch: windows of running speech, music and noise at any place; and near
-misses, made of the training clips of words: the first half of one word and the second half of another, half a word, a
-word backwards. What an epoch draws is a function of the seed and the epoch alone, so that a run can resume.
+misses, made of the training clips of words: the first half of one word and the second half of another, or a word
+backwards. What an epoch draws is a function of the seed and the epoch alone, so that a run can resume.
 
 A recording in which words of the vocabulary are spoken is used without those stretches where a table ``segments.tsv``
 beside it says where they are: tab-separated, with a header, columns ``file``, ``start`` and ``end`` in seconds, and
@@ -35,6 +35,7 @@ __all__ = ["NegativeClips", "Negatives", "find_negatives", "with_negatives"]
 
 SEGMENTS = "segments.tsv"
 NEAR = 0.4  # share of an epoch's negatives that are near misses, where there are recordings too
+BACKWARDS = 0.3  # share of the near misses that are a word backwards
 FRAME = 160  # samples over which the level of a word is taken
 ACTIVE = 30.0  # dB under the loudest frame within which a word lies
 
@@ -216,15 +217,12 @@ class NegativeClips(ClipSet):
             return self.negatives.window(n, rng)
         spoken = self._words
         one, other = (self.samples[spoken[k]] for k in rng.choice(len(spoken), 2, replace=False))
-        kind = rng.integers(4)
-        if kind == 0:
+        if rng.random() < BACKWARDS:
             return np.ascontiguousarray(one[::-1])
         first, last = _active(one)
-        middle = (first + last) // 2
-        if kind == 1:  # half of it, the other half silent
-            return _placed(one[first:middle] if rng.random() < 0.5 else one[middle:last], n)
         begin, end = _active(other)
-        return _placed(_joined(one[first:middle], other[(begin + end) // 2 : end]), n)
+        joined = _joined(one[: (first + last) // 2], other[(begin + end) // 2 :])
+        return _fitted(joined, n, _quiet(one), rng)
 
     @property
     def _words(self) -> np.ndarray:
@@ -250,10 +248,20 @@ def _joined(one: np.ndarray, other: np.ndarray, fade: int = 160) -> np.ndarray:
     return np.concatenate([one[: len(one) - fade], across.astype(np.int16), other[fade:]])
 
 
-def _placed(y: np.ndarray, n: int) -> np.ndarray:
-    """A sound in the middle of `n` samples."""
-    out = np.zeros(n, np.int16)
-    y = y[:n]
+def _quiet(y: np.ndarray) -> float:
+    """Level of a clip where nothing is spoken: of its quietest tenth."""
+    level = np.square(y[: len(y) // FRAME * FRAME].astype(np.float32)).reshape(-1, FRAME).mean(1)
+    return float(np.sqrt(np.quantile(level, 0.1)))
+
+
+def _fitted(y: np.ndarray, n: int, level: float, rng: np.random.Generator) -> np.ndarray:
+    """A sound as `n` samples: both ends cut off, or noise of the clip's level put around it. Zeros would tell a near
+    miss from a word by themselves.
+    """
+    if len(y) >= n:
+        first = (len(y) - n) // 2
+        return y[first : first + n]
+    out = np.round(level * rng.standard_normal(n)).astype(np.int16)
     out[(n - len(y)) // 2 :][: len(y)] = y
     return out
 

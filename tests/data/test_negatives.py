@@ -111,23 +111,38 @@ def test_an_epoch_has_so_many_more_and_never_the_same_again(tmp_path):
 
 def test_near_misses_are_made_of_words_and_are_none():
     made = with_negatives(clips(), None, count=400, seed=0)
-    words = {bytes(y) for y in clips().samples[:30]}
-    backwards = {bytes(np.ascontiguousarray(y[::-1])) for y in clips().samples[:30]}
-    kinds = {"backwards": 0, "half": 0, "joined": 0}
+    words = {bytes(y): i for i, y in enumerate(clips().samples[:30])}
+    backwards = {bytes(np.ascontiguousarray(clips().samples[i][::-1])) for i in range(30)}
+    count = 0
     for place in range(40, 440):
         y = made._drawn(place)
         assert (y.shape, y.dtype) == ((N,), np.int16)
-        assert bytes(y) not in words or bytes(y) in backwards
-        assert np.abs(y.astype(int)).max() >= 7000, "it is a part of a word, as loud as that"
-        sounding = np.flatnonzero(np.abs(y.astype(int)) > 100)
-        length = sounding[-1] - sounding[0]
         if bytes(y) in backwards:
-            kinds["backwards"] += 1
-        elif length < 0.7 * N / 2:
-            kinds["half"] += 1
-        else:
-            kinds["joined"] += 1
-    assert all(count > 60 for count in kinds.values()), kinds
+            count += 1
+            continue
+        assert bytes(y) not in words
+        # two tones, one after another: each word is one
+        halves = [np.abs(np.fft.rfft(part * np.hanning(len(part)), 8000)) for part in (y[450:780], y[820:1150])]
+        first, second = (np.argmax(half) for half in halves)  # Hz, since 8,000 points span 8 kHz
+        assert min(abs(first - 300 - 20 * i) for i in range(30)) <= 5
+        assert min(abs(second - 300 - 20 * i) for i in range(30)) <= 5
+        assert abs(first - second) > 10
+    assert 80 < count < 160  # three of ten
+
+
+def test_what_surrounds_a_near_miss_is_no_digital_silence():
+    noisy = clips()
+    noise = np.random.default_rng(5).normal(0, 20, noisy.samples.shape)
+    noisy.samples[:] = noisy.samples + noise.astype(np.int16)
+    # a word that ends late and one that begins early: together shorter than a clip
+    noisy.samples[:15] = np.roll(noisy.samples[:15], -300, axis=1)
+    noisy.samples[15:30] = np.roll(noisy.samples[15:30], 300, axis=1)
+    made = with_negatives(noisy, None, count=200, seed=0)
+    for place in range(40, 240):
+        y = made._drawn(place)
+        ends = np.concatenate([y[:160], y[-160:]]).astype(float)
+        assert ends.std() > 5
+        assert (y == 0).mean() < 0.1
 
 
 def test_the_share_of_near_misses_is_as_stated(tmp_path):
