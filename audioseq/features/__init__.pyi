@@ -116,6 +116,7 @@ from .steps import (
     Pick as Pick,
     Step as Step,
     TopDecibel as TopDecibel,
+    floats as floats,
 )
 from .stream import (
     FrameStream as FrameStream,

@@ -11,8 +11,8 @@ import numpy as np
 
 from audioseq.arguments import is_number, require
 from audioseq.features.fronts import SampleFrames, check_samples
-from audioseq.features.spectral import _OfSamples
-from audioseq.features.steps import TINY, Step
+from audioseq.features.spectral import SampleFeature
+from audioseq.features.steps import TINY, Step, floats
 
 __all__ = ["Pitch", "PitchTrack", "autocorrelation", "pyin"]
 
@@ -50,7 +50,7 @@ class Yin(Step):
         shift = ops.where(ops.abs(slope) >= ops.abs(curve), np.float32(0.0), -slope / ops.where(curve == 0, 1.0, curve))
         edge = ops.zeros_like(shift[..., :1])
         shift = ops.take_along_axis(ops.concatenate([edge, shift, edge], axis=-1), place, axis=-1)
-        period = _floats(ops, place) + np.float32(self.shortest) + shift
+        period = floats(ops, place) + np.float32(self.shortest) + shift
         return np.float32(self.sr) / period
 
     def width_after(self, width: int) -> int:
@@ -71,10 +71,6 @@ def autocorrelation(ops: ModuleType, x: Any, lags: int) -> Any:
     return ops.irfft((square, ops.zeros_like(square)), fft_length=size)[..., :lags]
 
 
-def _floats(ops: ModuleType, x: Any) -> Any:
-    return x.astype(np.float32) if ops is np else ops.cast(x, "float32")
-
-
 def check_range(sr: int, frame_length: int, fmin: Any, fmax: Any) -> None:
     """Raise unless a range of pitches can be found in a frame."""
     rising = is_number(fmin) and is_number(fmax) and 0 < fmin < fmax <= sr / 2
@@ -86,7 +82,7 @@ def check_range(sr: int, frame_length: int, fmin: Any, fmax: Any) -> None:
 
 
 @dataclass(frozen=True, kw_only=True, repr=False)
-class Pitch(_OfSamples):
+class Pitch(SampleFeature):
     """Fundamental frequency of each frame in Hz by YIN: ``librosa.yin``.
 
     Every frame has one, also where nothing is voiced; `pyin` says which are.

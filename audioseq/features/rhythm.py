@@ -15,7 +15,7 @@ from audioseq.features.filters import constant
 from audioseq.features.fronts import check_samples, named_window
 from audioseq.features.mel import LogMel
 from audioseq.features.pitch import autocorrelation
-from audioseq.features.steps import Normalize, Step
+from audioseq.features.steps import Normalize, Step, floats
 
 __all__ = ["Beats", "OnsetStrength", "Tempogram", "beats"]
 
@@ -76,7 +76,7 @@ class Autocorrelation(Step):
         place = ops.arange(-half, n + half, dtype="int32")[None, :]
         last = n - 1 if n_frames is None else ops.reshape(n_frames, (-1, 1)) - 1
         over = ops.maximum(ops.maximum(-place, place - last), 0)
-        ramp = ops.maximum(np.float32(1.0) - _float(ops, over) / np.float32(half), np.float32(0.0))
+        ramp = ops.maximum(np.float32(1.0) - floats(ops, over) / np.float32(half), np.float32(0.0))
         index = ops.maximum(ops.minimum(place, last), 0)
         index = ops.broadcast_to(index, (ops.shape(x)[0], n + 2 * half))
         return self._frames(ops, ops.take_along_axis(x[..., 0], index, axis=1) * ramp)[:, :n]
@@ -108,10 +108,6 @@ class Autocorrelation(Step):
         n = min(due, max(0, len(curve) - size + 1))
         out = self._frames(np, curve[None, : n + size - 1])[0] if n else np.empty((0, size), np.float32)
         return out, (curve[n:].copy(), due - n)
-
-
-def _float(ops: ModuleType, x: Any) -> Any:
-    return x.astype(np.float32) if ops is np else ops.cast(x, "float32")
 
 
 @dataclass(frozen=True, kw_only=True, repr=False)

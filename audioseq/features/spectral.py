@@ -12,7 +12,7 @@ from audioseq.arguments import at_most, is_flag, is_number, is_whole, require
 from audioseq.features.descriptions import Feature
 from audioseq.features.fronts import SampleFrames
 from audioseq.features.mel import Spectrogram
-from audioseq.features.steps import TINY, Step
+from audioseq.features.steps import TINY, Decibel, Step
 
 __all__ = [
     "RMS",
@@ -95,14 +95,13 @@ class Contrast(Step):
             peak = ops.mean(band[..., -count:], axis=-1, keepdims=True)
             out += [valley, peak]
         valley, peak = ops.concatenate(out[0::2], axis=-1), ops.concatenate(out[1::2], axis=-1)
-        return peak - valley if self.linear else _decibels(ops, peak, n_frames) - _decibels(ops, valley, n_frames)
+        if self.linear:
+            return peak - valley
+        decibels = Decibel(1e-10, 1.0)
+        return decibels.apply(ops, peak, None) - decibels.apply(ops, valley, None)
 
     def width_after(self, width: int) -> int:
         return len(self.bands)
-
-
-def _decibels(ops: ModuleType, x: Any, n_frames: Any) -> Any:
-    return np.float32(10.0) * ops.log10(ops.maximum(x, np.float32(1e-10)))
 
 
 @dataclass(frozen=True)
@@ -299,7 +298,7 @@ class SpectralContrast(_Shape):
 
 
 @dataclass(frozen=True, kw_only=True, repr=False)
-class _OfSamples(Feature):
+class SampleFeature(Feature):
     """A feature of the samples in a frame, with librosa's names and defaults."""
 
     sr: int = 22050
@@ -326,7 +325,7 @@ class _OfSamples(Feature):
 
 
 @dataclass(frozen=True, kw_only=True, repr=False)
-class RMS(_OfSamples):
+class RMS(SampleFeature):
     """Level of each frame, the root of the mean square of its samples: ``librosa.feature.rms``, transposed.
 
     Args:
@@ -345,7 +344,7 @@ class RMS(_OfSamples):
 
 
 @dataclass(frozen=True, kw_only=True, repr=False)
-class ZeroCrossingRate(_OfSamples):
+class ZeroCrossingRate(SampleFeature):
     """Share of each frame's samples at which the sign changes: ``librosa.feature.zero_crossing_rate``, transposed.
 
     Args:

@@ -16,7 +16,7 @@ import numpy as np
 
 from audioseq.features.filters import band_blocks, constant
 
-__all__ = ["Decibel", "Derivative", "GainControl", "Matmul", "Normalize", "Pick", "Step", "TopDecibel"]
+__all__ = ["Decibel", "Derivative", "GainControl", "Matmul", "Normalize", "Pick", "Step", "TopDecibel", "floats"]
 
 TINY = np.finfo(np.float32).tiny
 TEN = np.float32(10.0)
@@ -52,6 +52,11 @@ class Step:
         (None at its beginning); and the new memory. Here: of a step that sees one frame.
         """
         return self.apply(np, x, None), None
+
+
+def floats(ops: ModuleType, x: Any) -> Any:
+    """Whole numbers as float32."""
+    return x.astype(np.float32) if ops is np else ops.cast(x, "float32")
 
 
 @dataclass(frozen=True)
