@@ -67,9 +67,10 @@ def generate(args: argparse.Namespace) -> int:
     model = common.load(args.model, SequenceGenerator)
     if prompt is not None:
         prompt = opening(prompt, args.prompt_bars)
-        report_prompt(args.prompt, prompt)
     with progress_bar(f"generating {args.count} piece{'s' * (args.count > 1)}", "steps") as progress:
         pieces = model.generate_batch(args.count, prompt, seed=args.seed, options=options, progress=progress)
+    if prompt is not None:
+        report_prompt(args.prompt, prompt)
     for path in earlier:  # what was there may be more than what comes
         if path.suffix in (".mid", ".wav", ".png"):
             path.unlink()
