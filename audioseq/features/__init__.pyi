@@ -49,6 +49,7 @@ from .fronts import (
     check_samples as check_samples,
     frames_on_numpy as frames_on_numpy,
     named_window as named_window,
+    one_clip as one_clip,
     padded as padded,
     plan_of as plan_of,
     power_to as power_to,

@@ -16,7 +16,7 @@ from typing import Any, Literal, Protocol
 
 import numpy as np
 
-from audioseq.arguments import LOUDEST
+from audioseq.arguments import LOUDEST, require
 from audioseq.features.filters import constant
 from audioseq.features.steps import Matmul, Step
 
@@ -30,6 +30,7 @@ __all__ = [
     "check_samples",
     "frames_on_numpy",
     "named_window",
+    "one_clip",
     "padded",
     "plan_of",
     "power_to",
@@ -241,6 +242,13 @@ def check_samples(y: Any, front: Front) -> np.ndarray:
         raise ValueError(f"A clip has at least {least} samples here. Received: shape {y.shape}")
     y = np.ascontiguousarray(y, np.float32)
     check_level(y)
+    return y
+
+
+def one_clip(y: Any, front: Front) -> np.ndarray:
+    """Samples as float32 ``(samples,)``. Raises ValueError with the rule that they break."""
+    y = check_samples(y, front)
+    require(y.ndim == 1, "y is one clip, (samples,)", y.shape)
     return y
 
 

@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from audioseq.arguments import is_whole, require
-from audioseq.features.fronts import check_samples
+from audioseq.features.fronts import one_clip
 from audioseq.features.mel import MFCC, LogMel, Mel, Spectrogram
 
 __all__ = ["Parts", "hpss", "to_audio"]
@@ -41,8 +41,7 @@ def hpss(y: np.ndarray, **options: Any) -> Parts:
     """
     import librosa
 
-    y = check_samples(y, Spectrogram().front_end())
-    require(y.ndim == 1, "y is one clip, (samples,)", y.shape)
+    y = one_clip(y, Spectrogram().front_end())
     return Parts(*librosa.effects.hpss(y, **options))
 
 

@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from audioseq.arguments import is_number, require
-from audioseq.features.fronts import SampleFrames, check_samples
+from audioseq.features.fronts import one_clip
 from audioseq.features.spectral import SampleFeature
 from audioseq.features.steps import TINY, Step, floats
 
@@ -167,10 +167,3 @@ def pyin(
         y, sr=sr, fmin=fmin, fmax=fmax, frame_length=frame_length, hop_length=hop_length, **options
     )
     return PitchTrack(f0, voiced, probability, feature.times(len(f0)))
-
-
-def one_clip(y: Any, front: SampleFrames) -> np.ndarray:
-    """Samples as float32 ``(samples,)``. Raises ValueError with the rule that they break."""
-    y = check_samples(y, front)
-    require(y.ndim == 1, "y is one clip, (samples,)", y.shape)
-    return y

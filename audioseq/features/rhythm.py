@@ -12,7 +12,7 @@ import numpy as np
 from audioseq.arguments import at_most, is_number, is_whole, require
 from audioseq.features.descriptions import Feature
 from audioseq.features.filters import constant
-from audioseq.features.fronts import check_samples, named_window
+from audioseq.features.fronts import named_window, one_clip
 from audioseq.features.mel import LogMel
 from audioseq.features.pitch import autocorrelation
 from audioseq.features.steps import Normalize, Step, floats
@@ -48,8 +48,7 @@ class Flux(Step):
         return 1
 
     def carry(self, x: np.ndarray, memory: Any, *, last: bool) -> tuple[np.ndarray, Any]:
-        # memory: the last frames, and how many there were
-        seen, count = (x[:0], 0) if memory is None else memory
+        seen = x[:0] if memory is None else memory  # the last frames
         late = self.lag + self.shift
         out = np.zeros((len(x), 1), np.float32)
         seen = np.concatenate([seen, x])
@@ -57,7 +56,7 @@ class Flux(Step):
             rise = self._rise(np, seen[None])[0]  # rise[i] is of frame i + lag of those seen
             n = min(len(x), len(seen) - late)
             out[len(x) - n :] = rise[len(seen) - late - n : len(seen) - late]
-        return out, (seen[max(0, len(seen) - late) :].copy(), count + len(x))
+        return out, seen[max(0, len(seen) - late) :].copy()
 
 
 @dataclass(frozen=True)
@@ -224,7 +223,6 @@ def beats(y: np.ndarray, *, sr: int = 22050, hop_length: int = 512, **options: A
 
     require(is_number(sr) and sr > 0, "sr is a whole number of Hz", sr)
     feature = OnsetStrength(sr=sr, hop_length=hop_length)
-    y = check_samples(y, feature.front_end())
-    require(y.ndim == 1, "y is one clip, (samples,)", y.shape)
+    y = one_clip(y, feature.front_end())
     tempo, times = librosa.beat.beat_track(y=y, sr=sr, hop_length=hop_length, units="time", **options)
     return Beats(float(np.squeeze(tempo)), times)

@@ -13,7 +13,6 @@ from audioseq.arguments import at_most, is_flag, is_number, is_whole, require
 from audioseq.features.constantq import ConstantQ, size_of
 from audioseq.features.descriptions import Feature
 from audioseq.features.filters import chroma_filters, constant_q_chroma, tonnetz_matrix
-from audioseq.features.fronts import FrontEnd
 from audioseq.features.mel import Spectrogram
 from audioseq.features.steps import Matmul, Normalize, Pick, Step
 
@@ -247,9 +246,6 @@ class Chroma(Spectrogram):
 
     def to_dict(self) -> dict[str, Any]:
         return plain_norm(super().to_dict())
-
-    def front_end(self) -> FrontEnd:
-        return super().front_end()
 
     def frame_steps(self) -> tuple[Step, ...]:
         bank = chroma_filters(
