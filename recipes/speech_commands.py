@@ -24,7 +24,7 @@ from audioseq.cli.evaluate import print_evaluation
 from audioseq.files import shipped
 
 DEMO_RUN = "runs/demo"
-NEGATIVES = 0.3  # clips drawn from --negatives, as a share of the others in an epoch
+NEGATIVES = 0.5  # clips drawn from --negatives, as a share of the others in an epoch
 DEMO_SECONDS = 90.0  # of training, at most, on a slow machine too
 # peak learning rates, by validation: at 2e-3 `attention_rnn` had 96.2 % instead of 97.6 and `rnn` learned nothing, at
 # 1e-3 `feed_forward` had 63.0 instead of 66.4; other rates were not tried for `lstm` and `gru`
@@ -52,6 +52,7 @@ class Config:
     init: str | None = None  # a model whose weights to begin with
     reject: float | None = None  # share of known words that may be lost, so that others are rejected
     negatives: tuple[str, ...] = ()  # folders of long recordings of what must not be detected
+    teacher: str | None = None  # ONNX file of Google's speech embedding
 
     def feature(self, sr: int) -> Any:
         """30 ms windows every 10 ms, 40 mel bands: what the field uses for commands."""
@@ -94,11 +95,14 @@ def train(
     import keras
 
     from audioseq import GradientMonitor, SequenceClassifier, load_model, models, training
-    from audioseq.data.negatives import find_negatives, with_negatives
+    from audioseq.data.negatives import find_negatives
+    from audioseq.data.unknown import with_negatives
     from audioseq.data.words import word_folder
     from audioseq.speech.calibration import calibrate
+    from audioseq.speech.embedding import SpeechEmbedding
     from audioseq.speech.evaluation import evaluate_predictions
     from audioseq.training import augment, pace, reports, trainees
+    from audioseq.training.distillation import DistilledClassifier
 
     # data: clips of one length, no speaker on two sides
     words = word_folder(
@@ -107,7 +111,7 @@ def train(
     clips, check = words.training, words.validation
     print(f"{config.data}\n{reports.words_report(words)}")
     fingerprints = {"data_fingerprint": words.fingerprint}
-    if config.negatives:  # three more clips for ten: windows of these recordings, and near misses of the words
+    if config.negatives:  # one more clip for two: windows of these recordings, and near misses of the words
         negatives = find_negatives(config.negatives, sr=words.sr, words=words.class_names)
         print(reports.negatives_report(negatives))
         count = round(NEGATIVES * len(clips.epoch(0, config.seed)))
@@ -121,9 +125,11 @@ def train(
     keras.utils.set_random_seed(config.seed)
     feature = config.feature(words.sr)
     mean, variance = trainees.feature_statistics(feature, clips)
+    teacher = None if config.teacher is None else SpeechEmbedding(config.teacher)
     with training.device_scope():
         if config.init is None:
-            network = getattr(models, config.network)(feature.n_features, len(words.class_names))
+            sizes = {} if teacher is None else {"embedding": teacher.size}
+            network = getattr(models, config.network)(feature.n_features, len(words.class_names), **sizes)
         else:
             before = load_model(config.init, SequenceClassifier)
             if (before.feature, before.class_names) != (feature, words.class_names):
@@ -136,15 +142,19 @@ def train(
         waveform = [augment.Resample((0.85, 1.15)), augment.TimeShift(0.1, sr=words.sr), augment.Gain((-10.0, 6.0))]
         if words.noise:
             waveform.append(augment.BackgroundNoise(words.noise, snr=(0.0, 30.0), probability=0.7))
-        trained = trainees.AugmentedClassifier(
-            classifier,
-            waveform=waveform,
-            frames=[
+        options = {
+            "waveform": waveform,
+            "frames": [
                 augment.FilterAugment(gain=config.colour, bands=4),
                 augment.SpecAugment(time_masks=2, time_width=20, feature_masks=2, feature_width=6),
             ],
-            mixup=augment.Mixup(alpha=0.2),
-            label_smoothing=0.1,
+            "mixup": augment.Mixup(alpha=0.2),
+            "label_smoothing": 0.1,
+        }
+        trained = (
+            trainees.AugmentedClassifier(classifier, **options)
+            if teacher is None
+            else DistilledClassifier(classifier, teacher, **options)
         )
     print(f"network   {config.network}, {network.count_params():,} parameters")
 
@@ -165,6 +175,7 @@ def train(
         config, how = dataclasses.replace(config, epochs=epochs), dataclasses.replace(how, epochs=epochs)
     settings = json.loads(json.dumps({**dataclasses.asdict(config), **fingerprints}))
     del settings["data"], settings["negatives"]  # the same clips in another place are the same run
+    settings["teacher"] = teacher is not None
     runs.open_run(out, settings, resume=resume, overwrite=overwrite)
     runs.write_skipped(out / "skipped.jsonl", words.skipped)
     begun = resume and (out / runs.CHECKPOINT).is_file()  # else it was killed in its first epoch
@@ -270,6 +281,7 @@ def parser() -> argparse.ArgumentParser:
     learn.add_argument(
         "--negatives", nargs="+", default=[], metavar="DIR", help="long recordings of what must not be detected"
     )
+    learn.add_argument("--teacher", metavar="FILE", help="speech-embedding.onnx, to learn from where words lie")
     learn.add_argument(
         "--reject", type=cli.share, metavar="X", help="such as 0.02: so many known words may be lost to reject others"
     )

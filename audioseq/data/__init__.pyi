@@ -7,6 +7,7 @@ from . import (
     rolls as rolls,
     splits as splits,
     tunes as tunes,
+    unknown as unknown,
     words as words,
 )
 from .chorales import (
@@ -31,10 +32,8 @@ from .encoded import (
     encode_folder as encode_folder,
 )
 from .negatives import (
-    NegativeClips as NegativeClips,
     Negatives as Negatives,
     find_negatives as find_negatives,
-    with_negatives as with_negatives,
 )
 from .rolls import (
     PolyphonicMusic as PolyphonicMusic,
@@ -65,6 +64,10 @@ from .tunes import (
     midi_folder as midi_folder,
     survey as survey,
     whole_folder as whole_folder,
+)
+from .unknown import (
+    NegativeClips as NegativeClips,
+    with_negatives as with_negatives,
 )
 from .words import (
     Words as Words,

@@ -2,6 +2,7 @@ from . import (
     calibration as calibration,
     classifier as classifier,
     detector as detector,
+    embedding as embedding,
     evaluation as evaluation,
     streaming as streaming,
     thresholds as thresholds,
@@ -19,6 +20,10 @@ from .detector import (
     Detector as Detector,
     Event as Event,
     stream_of as stream_of,
+)
+from .embedding import (
+    SpeechEmbedding as SpeechEmbedding,
+    embedding_network as embedding_network,
 )
 from .evaluation import (
     Evaluation as Evaluation,
