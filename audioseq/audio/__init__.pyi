@@ -2,6 +2,7 @@ from . import (
     decoding as decoding,
     encoding as encoding,
     ffmpeg as ffmpeg,
+    levels as levels,
     microphone as microphone,
     opening as opening,
     reading as reading,
@@ -26,6 +27,10 @@ from .ffmpeg import (
     FFMPEG_SUFFIXES as FFMPEG_SUFFIXES,
     decoded_by_ffmpeg as decoded_by_ffmpeg,
     suffix_of as suffix_of,
+)
+from .levels import (
+    active_part as active_part,
+    frame_powers as frame_powers,
 )
 from .microphone import (
     MicrophoneError as MicrophoneError,

@@ -4,6 +4,7 @@ from . import (
     described as described,
     doctor as doctor,
     download as download,
+    enroll as enroll,
     evaluate as evaluate,
     export as export,
     features as features,

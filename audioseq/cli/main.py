@@ -16,6 +16,7 @@ from audioseq.cli import (
     common,
     doctor,
     download,
+    enroll,
     evaluate,
     export,
     features,
@@ -29,10 +30,11 @@ from audioseq.cli import (
 
 __all__ = ["main", "parser"]
 
-ROOMS = (classify, listen, generate, memory, info, plot, features, doctor, evaluate, export, download, recipe)
+ROOMS = (classify, listen, enroll, generate, memory, info, plot, features, doctor, evaluate, export, download, recipe)
 EXAMPLES = (
     ("audioseq classify left.wav", "which word a recording is"),
     ("audioseq listen --file meeting.wav", "which words are in a long recording, and when; without --file: microphone"),
+    ("audioseq enroll --word lumos a.wav b.wav c.wav --out my.keras", "a recogniser that knows one word more"),
     ('audioseq generate --out new --key "C major"', "new pieces as .mid, .wav and a picture"),
     ("audioseq memory left.wav --out DIR", "what the network remembers of a recording or a .mid"),
     ("audioseq info FILE ...", "what an audio, MIDI, .keras or exported file is"),

@@ -17,6 +17,7 @@ from typing import Any
 import numpy as np
 
 from audioseq.arguments import is_whole, require
+from audioseq.audio.levels import active_part, frame_powers
 from audioseq.data.clips import SILENCE, UNKNOWN, ClipSet
 from audioseq.data.negatives import Negatives
 from audioseq.data.splits import DatasetError
@@ -29,8 +30,6 @@ FRAGMENT = 0.5  # share of the windows that are cut to the length of a word and 
 SHORTEST, LONGEST = 0.25, 0.8  # of a clip's length: such a fragment
 CONTEXT = 0.25  # share of the words that stand in the middle of a recording
 LEVEL = 6.0  # dB, at most, by which what surrounds a word is louder or quieter than the word
-FRAME = 160  # samples over which the level of a word is taken
-ACTIVE = 30.0  # dB under the loudest frame within which a word lies
 FADE = 160  # samples
 
 
@@ -93,8 +92,8 @@ class NegativeClips(ClipSet):
         one, other = (self.samples[spoken[k]] for k in rng.choice(len(spoken), 2, replace=False))
         if rng.random() < BACKWARDS:
             return np.ascontiguousarray(one[::-1])
-        first, last = _active(one)
-        begin, end = _active(other)
+        first, last = active_part(one)
+        begin, end = active_part(other)
         joined = _joined(one[: (first + last) // 2], other[(begin + end) // 2 :])
         return _fitted(joined, n, _quiet(one), rng)
 
@@ -108,28 +107,16 @@ class NegativeClips(ClipSet):
         return np.flatnonzero(self.labels != silent)
 
 
-def _levels(y: np.ndarray) -> np.ndarray:
-    """Power of each frame of `FRAME` samples."""
-    return np.square(y[: len(y) // FRAME * FRAME].astype(np.float32)).reshape(-1, FRAME).mean(1)
-
-
-def _active(y: np.ndarray) -> tuple[int, int]:
-    """Where the word in a clip lies: frames within 30 dB of its loudest."""
-    level = _levels(y)
-    loud = np.flatnonzero(level >= level.max() * 10 ** (-ACTIVE / 10))
-    return int(loud[0]) * FRAME, int(loud[-1] + 1) * FRAME
-
-
 def _quiet(y: np.ndarray) -> float:
     """Level of a clip where nothing is spoken: of its quietest tenth."""
-    return float(np.sqrt(np.quantile(_levels(y), 0.1)))
+    return float(np.sqrt(np.quantile(frame_powers(y), 0.1)))
 
 
 def _surrounded(y: np.ndarray, other: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     """A word with another recording before and after it, across fades."""
-    first, last = _active(y)
-    power = float(_levels(y[first:last]).mean()) if last - first >= FRAME else 0.0
-    theirs = float(_levels(other).mean())
+    first, last = active_part(y)
+    power = float(frame_powers(y[first:last]).mean()) if last > first else 0.0
+    theirs = float(frame_powers(other).mean())
     if not power or not theirs:
         return y
     gain = np.sqrt(power / theirs) * 10 ** (rng.uniform(-LEVEL, LEVEL) / 20)

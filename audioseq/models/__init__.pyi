@@ -1,4 +1,5 @@
 from . import (
+    enrolled as enrolled,
     layers as layers,
     recurrent as recurrent,
     rolls as rolls,
@@ -6,6 +7,9 @@ from . import (
     sizes as sizes,
     sound as sound,
     tokens as tokens,
+)
+from .enrolled import (
+    Enrolled as Enrolled,
 )
 from .layers import (
     FULL as FULL,

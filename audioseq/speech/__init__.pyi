@@ -3,6 +3,7 @@ from . import (
     classifier as classifier,
     detector as detector,
     embedding as embedding,
+    enrolment as enrolment,
     evaluation as evaluation,
     streaming as streaming,
     thresholds as thresholds,
@@ -24,6 +25,14 @@ from .detector import (
 from .embedding import (
     SpeechEmbedding as SpeechEmbedding,
     embedding_network as embedding_network,
+    last_dense as last_dense,
+)
+from .enrolment import (
+    Enrolment as Enrolment,
+    EnrolmentError as EnrolmentError,
+    enroll as enroll,
+    enrolled_words as enrolled_words,
+    forget as forget,
 )
 from .evaluation import (
     Evaluation as Evaluation,
@@ -41,7 +50,9 @@ from .streaming import (
 )
 from .thresholds import (
     Match as Match,
+    OperatingPoint as OperatingPoint,
     match_events as match_events,
+    poisson_bound as poisson_bound,
     scores_of as scores_of,
     tune_on_scores as tune_on_scores,
     tune_thresholds as tune_thresholds,

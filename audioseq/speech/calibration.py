@@ -11,13 +11,13 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
-import keras
 import numpy as np
 
 from audioseq.arguments import is_number, require
 from audioseq.data.clips import SILENCE, UNKNOWN
 from audioseq.data.splits import DatasetError
 from audioseq.speech.classifier import SequenceClassifier
+from audioseq.speech.embedding import last_dense
 from audioseq.speech.streaming import check_model
 
 __all__ = ["Calibration", "calibrate", "expected_calibration_error"]
@@ -107,10 +107,7 @@ def calibrate(
     require(fits and len(labels) > 0, rule, (labels.shape, scores.shape))
     rule = "lose is a share, 0 or above and below 1, or None (did you pass percent?)"
     require(lose is None or (is_number(lose) and 0 <= lose < 1), rule, lose)
-    last = model.network.layers[-1]
-    linear = isinstance(last, keras.layers.Dense) and last.use_bias and last.activation is keras.activations.linear
-    if not linear:
-        raise ValueError(f"the network ends in a Dense layer with a bias, without an activation. Received: {last!r}")
+    last = last_dense(model.network)
     logits = np.log(np.maximum(scores, 1e-30))
 
     def nats(log_temperature: float) -> float:

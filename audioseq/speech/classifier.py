@@ -223,6 +223,23 @@ class SequenceClassifier(WholeModel):
             self._stream = Streaming(self)
         return self._stream
 
+    def enroll(
+        self, word: str, recordings: Sequence[str | os.PathLike[str] | np.ndarray], **options: Any
+    ) -> SequenceClassifier:
+        """A copy that knows one word more, from a few recordings of it: see `speech.enroll`, which has the options.
+
+        It warns of a word of the model that is close to the new one.
+        """
+        from audioseq.speech import enrolment
+
+        return enrolment.warn(enrolment.enroll(self, word, recordings, **options))
+
+    def forget(self, word: str) -> SequenceClassifier:
+        """A copy without a word that was enrolled; see `speech.forget`."""
+        from audioseq.speech import enrolment
+
+        return enrolment.forget(self, word)
+
     def get_config(self) -> dict[str, Any]:
         return {
             **super().get_config(),

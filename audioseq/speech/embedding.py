@@ -11,8 +11,9 @@ import numpy as np
 
 from audioseq.arguments import require
 from audioseq.files import FileError, shipped
+from audioseq.models.enrolled import Enrolled
 
-__all__ = ["SpeechEmbedding", "embedding_network"]
+__all__ = ["SpeechEmbedding", "embedding_network", "last_dense"]
 
 FRAME, HOP = 12_400, 1_280  # samples that one of its frames sees, and between two: 775 and 80 ms
 PADDING = FRAME // 2
@@ -81,7 +82,8 @@ def _installed() -> Path:
 
 
 def embedding_network(network: keras.Model) -> keras.Model:
-    """The same layers without the last, `Dense`: what they make the logits of, ``(batch, numbers)``.
+    """The same layers without the last, `Dense`, and without the words that were enrolled: what the logits are made of,
+    ``(batch, numbers)``.
 
     Raises:
         ValueError: for a network that ends in something else.
@@ -91,7 +93,13 @@ def embedding_network(network: keras.Model) -> keras.Model:
         >>> aq.speech.embedding_network(network)(np.zeros((2, 101, 40), np.float32)).shape
         TensorShape([2, 96])
     """
-    last = network.layers[-1]
-    if not isinstance(last, keras.layers.Dense):
-        raise ValueError(f"the network ends in a Dense layer. Received: {last!r}")
-    return keras.Model(network.inputs, last.input)
+    return keras.Model(network.input, last_dense(network).input)
+
+
+def last_dense(network: keras.Model) -> keras.layers.Dense:
+    """The layer that makes the logits of the trained words."""
+    last = network.layers[-2] if isinstance(network.layers[-1], Enrolled) else network.layers[-1]
+    linear = isinstance(last, keras.layers.Dense) and last.use_bias and last.activation is keras.activations.linear
+    if not linear:
+        raise ValueError(f"the network ends in a Dense layer with a bias, without an activation. Received: {last!r}")
+    return last

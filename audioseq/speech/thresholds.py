@@ -7,19 +7,21 @@ networks"): by false alarms per hour and by the share of words found.
 from __future__ import annotations
 
 import heapq
+import math
 import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
+from audioseq.arguments import counted, is_number, is_whole, require
 from audioseq.audio import reading
 from audioseq.features.stream import check_block
 from audioseq.speech.classifier import SequenceClassifier
 from audioseq.speech.detector import Detector, Event, stream_of
 from audioseq.speech.streaming import Streaming
 
-__all__ = ["Match", "match_events", "scores_of", "tune_on_scores", "tune_thresholds"]
+__all__ = ["Match", "OperatingPoint", "match_events", "poisson_bound", "scores_of", "tune_on_scores", "tune_thresholds"]
 
 
 @dataclass(frozen=True)
@@ -81,6 +83,68 @@ def _middle(event: Event) -> float:
     return (event.start + event.end) / 2
 
 
+def poisson_bound(count: int, hours: float, confidence: float = 0.95) -> float:
+    """The rate an hour that is not exceeded with so much confidence, where `count` events came in so many hours
+    (Garwood 1936): no alarm in two hours shows only that there are fewer than 1.5 an hour.
+
+    Example:
+        >>> round(aq.speech.poisson_bound(0, 2.0), 2)
+        1.5
+    """
+    from scipy.stats import chi2
+
+    require(is_whole(count, 0), "count is a whole number, 0 or above", count)
+    require(is_number(hours) and hours > 0, "hours are above 0", hours)
+    require(is_number(confidence) and 0 < confidence < 1, "confidence is a share between 0 and 1", confidence)
+    return float(chi2.ppf(confidence, 2 * (count + 1)) / 2 / hours)
+
+
+class OperatingPoint(dict[str, float]):
+    """Thresholds by word, for `Detector`, and what they gave on the streams that chose them.
+
+    Attributes:
+        false_alarms: how many there were.
+        hours: of the streams.
+        found, spoken: words.
+        requested: false alarms an hour that were allowed.
+    """
+
+    def __init__(
+        self,
+        thresholds: Mapping[str, float],
+        false_alarms: int,
+        hours: float,
+        found: int,
+        spoken: int,
+        requested: float,
+    ) -> None:
+        super().__init__(thresholds)
+        self.false_alarms, self.hours, self.found, self.spoken = false_alarms, hours, found, spoken
+        self.requested = requested
+
+    @property
+    def bound(self) -> float:
+        """False alarms an hour that are not exceeded with 95 % confidence, were these other streams of the kind."""
+        return poisson_bound(self.false_alarms, self.hours)
+
+    @property
+    def shown(self) -> bool:
+        """Whether the streams are long enough to show that there are no more false alarms than were allowed."""
+        return self.bound <= self.requested
+
+    def __repr__(self) -> str:
+        low, high = (min(self.values()), max(self.values())) if self else (0.0, 0.0)
+        share = f"{self.found / self.spoken:.1%} of {self.spoken} words found, " if self.spoken else ""
+        text = f"OperatingPoint({len(self)} words from {low:.3f} to {high:.3f}: {share}"
+        text += (
+            f"{counted(self.false_alarms, 'false alarm')} in {self.hours:.2f} h: below {self.bound:.2g} an hour (95 %)"
+        )
+        if not self.shown:
+            need = poisson_bound(0, 1.0) / self.requested if self.requested else math.inf
+            text += f"\n  {self.requested:g} an hour is not shown: that takes {need:.1f} h without a false alarm"
+        return text + ")"
+
+
 def tune_thresholds(
     model: SequenceClassifier | Streaming,
     streams: Iterable[tuple[str | os.PathLike[str] | np.ndarray, Sequence[Event]]],
@@ -89,7 +153,7 @@ def tune_thresholds(
     lowest: float = 0.5,
     refractory: float = 0.5,
     smoothing: float = 0.6,
-) -> dict[str, float]:
+) -> OperatingPoint:
     """The threshold of each word that finds most words within so many false alarms per hour, of all words together.
 
     Args:
@@ -100,7 +164,8 @@ def tune_thresholds(
         refractory, smoothing: as the detector will have them.
 
     Returns:
-        Thresholds by label, for `Detector`; `lowest` for a word without a false alarm.
+        Thresholds by label, for `Detector`, with what they gave and what that shows; `lowest` for a word without a
+        false alarm.
 
     Raises:
         ArgumentError: for what is no model.
@@ -134,7 +199,7 @@ def tune_on_scores(
     lowest: float = 0.5,
     refractory: float = 0.5,
     smoothing: float = 0.6,
-) -> dict[str, float]:
+) -> OperatingPoint:
     """`tune_thresholds` on scores that were computed before: triples of scores, words spoken, and seconds."""
     detector = Detector(stream, threshold=lowest, refractory=refractory, smoothing=smoothing)
     tracks, found, seconds = [], {name: [] for name in detector.words}, 0.0  # type: ignore[var-annotated]
@@ -159,7 +224,7 @@ def tune_on_scores(
 
     # a threshold decides what is held and for how long, so that others may be detected than were counted: look again,
     # and since what is raised then may cost more than it saved, also from the thresholds of smaller allowances
-    best, most = dict.fromkeys(found, 1.0), -1
+    best, most, alarms = dict.fromkeys(found, 1.0), -1, 0
     for k in range(allowed, -1, -1):
         thresholds = _spend(found, k, lowest)
         while True:
@@ -171,8 +236,16 @@ def tune_on_scores(
                 thresholds[event.label] = max(thresholds[event.label], _above(event.score))
         hits = sum(len(match.hits) for match in matches)
         if hits > most:
-            best, most = thresholds, hits
-    return best
+            best, most, alarms = thresholds, hits, len(false)
+    spoken_words = sum(len(spoken) for _, spoken in tracks)
+    return OperatingPoint(
+        best,
+        false_alarms=alarms,
+        hours=seconds / 3600,
+        found=max(most, 0),
+        spoken=spoken_words,
+        requested=false_alarms_per_hour,
+    )
 
 
 def _above(score: float) -> float:

@@ -51,7 +51,7 @@ class DistilledClassifier(AugmentedClassifier):
         require(is_number(share) and share > 0, "share is above 0", share)
         self.teacher, self.share = teacher, float(share)
         inside = embedding_network(classifier.network)
-        self.both = keras.Model(inside.inputs, [inside.output, classifier.network.output])
+        self.both = keras.Model(classifier.network.input, [inside.output, classifier.network.output])
         self.size = int(inside.output_shape[-1])
         self._known: dict[int, np.ndarray] = {}
 
