@@ -142,7 +142,7 @@ def train(
         waveform = [augment.Resample((0.85, 1.15)), augment.TimeShift(0.1, sr=words.sr), augment.Gain((-10.0, 6.0))]
         if words.noise:
             waveform.append(augment.BackgroundNoise(words.noise, snr=(0.0, 30.0), probability=0.7))
-        options = {
+        options: dict[str, Any] = {
             "waveform": waveform,
             "frames": [
                 augment.FilterAugment(gain=config.colour, bands=4),

@@ -51,7 +51,8 @@ class Enrolment:
         model: the recogniser with one word more.
         word: it.
         recordings: how many there were.
-        confused: share of the recordings, shifted and in noise, that each other word of the model takes for its own.
+        confused: share of the recordings, shifted and in noise, that each other word of the model takes for its own, or
+            took before.
         agreement: mean cosine of each recording with the others; None for one.
     """
 
@@ -126,7 +127,7 @@ def enroll(
     more = _with_words(
         model, [*words, word], np.stack([*prototypes, _unit(each.mean(0))]), [*thresholds, threshold], center
     )
-    return Enrolment(more, word, len(clips), _confusions(more, word, varied), agreement)
+    return Enrolment(more, word, len(clips), _confusions((model, more), word, varied), agreement)
 
 
 def forget(model: SequenceClassifier, word: str) -> SequenceClassifier:
@@ -245,18 +246,22 @@ def _with_words(
     )
 
 
-def _confusions(model: SequenceClassifier, word: str, varied: list[np.ndarray]) -> dict[str, float]:
-    """Share of the recordings, shifted and in noise, that each other word takes for its own."""
+def _confusions(models: Sequence[SequenceClassifier], word: str, varied: list[np.ndarray]) -> dict[str, float]:
+    """Share of the recordings, shifted and in noise, that each other word takes for its own, in the model before or in
+    the one that knows the word.
+    """
     rng = np.random.default_rng(0)
     clips = np.concatenate(varied)
     level = np.sqrt(np.square(clips).mean(1, keepdims=True))
-    noisy = [clips] + [
-        clips + level * 10 ** (-snr / 20) * rng.standard_normal(clips.shape, np.float32) for snr in (20, 10)
-    ]
-    labels = model.scores(np.concatenate(noisy).astype(np.float32)).argmax(1)
-    shares = np.bincount(labels, minlength=len(model.class_names)) / len(labels)
-    others = [i for i, name in enumerate(model.class_names) if name not in (word, UNKNOWN, SILENCE)]
-    return {model.class_names[i]: float(shares[i]) for i in others if shares[i]}
+    noise = level * rng.standard_normal(clips.shape, np.float32)
+    noisy = np.concatenate([clips, *(clips + noise * np.float32(10 ** (-snr / 20)) for snr in (20, 10))])
+    found: dict[str, float] = {}
+    for model in models:
+        shares = np.bincount(model.scores(noisy).argmax(1), minlength=len(model.class_names)) / len(noisy)
+        for name, share in zip(model.class_names, shares.tolist(), strict=True):
+            if share and name not in (word, UNKNOWN, SILENCE):
+                found[name] = max(share, found.get(name, 0.0))
+    return found
 
 
 def warn(enrolment: Enrolment) -> SequenceClassifier:

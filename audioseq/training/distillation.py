@@ -7,7 +7,7 @@ can be enrolled. (Distillation of hints: Romero et al. 2015, arXiv:1412.6550.)
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import keras
@@ -108,16 +108,13 @@ class DistilledClassifier(AugmentedClassifier):
     def lessons(self, data: ClipSet, places: np.ndarray) -> np.ndarray:
         """What the teacher makes of the clips at places of an epoch, ``(clips, numbers)``; of a training clip once."""
         sources = [data.source(place) for place in places.tolist()]
-        new = [(i, y) for i, (clip, y) in enumerate(sources) if clip is None or clip not in self._known]
-        taught = np.empty((len(sources), self.size), np.float32)
+        new = [(clip, y) for clip, y in sources if clip is None or clip not in self._known]
+        made: Iterator[np.ndarray] = iter(())
         if new:
-            made = self.teacher(np.stack([y for _, y in new]).astype(np.float32) * np.float32(1 / 32768))
-            require(made.shape[1:] == (self.size,), f"the teacher gives {self.size} numbers of a clip", made.shape)
-            for (i, _), numbers in zip(new, made, strict=True):
-                taught[i] = numbers
-                if sources[i][0] is not None:
-                    self._known[sources[i][0]] = numbers
-        for i, (clip, _) in enumerate(sources):
-            if clip is not None:
-                taught[i] = self._known[clip]
-        return taught
+            numbers = self.teacher(np.stack([y for _, y in new]).astype(np.float32) * np.float32(1 / 32768))
+            require(
+                numbers.shape[1:] == (self.size,), f"the teacher gives {self.size} numbers of a clip", numbers.shape
+            )
+            self._known |= {clip: row for (clip, _), row in zip(new, numbers, strict=True) if clip is not None}
+            made = iter([row for (clip, _), row in zip(new, numbers, strict=True) if clip is None])
+        return np.stack([next(made) if clip is None else self._known[clip] for clip, _ in sources])

@@ -1,4 +1,4 @@
-"""Windows of long recordings and near misses: what is left out, what is drawn, and that a run can resume."""
+"""Windows of long recordings and near misses: what is left out, and that a run can resume."""
 
 from __future__ import annotations
 
@@ -10,14 +10,13 @@ import soundfile
 from conftest import SHARED
 
 from audioseq import cli
-from audioseq.data.clips import SILENCE, UNKNOWN, ClipSet
-from audioseq.data.negatives import NEAR, find_negatives, with_negatives
+from audioseq.data.clips import UNKNOWN
+from audioseq.data.negatives import find_negatives
 from audioseq.data.splits import DatasetError
 from audioseq.files import FileError, FolderError
 
 SR = 8000
 N = 1600
-NAMES = ("go", "stop", UNKNOWN, SILENCE)
 
 
 def recording(folder, name="talk.wav", seconds=10):
@@ -30,19 +29,6 @@ def recording(folder, name="talk.wav", seconds=10):
 
 def table(folder, rows, header="file\tstart\tend\ttext"):
     (folder / "segments.tsv").write_text("\n".join([header, *rows]) + "\n", encoding="utf-8")
-
-
-def clips():
-    """Ten of each class; a word is a tone of its own in the middle of silence."""
-    rng, t = np.random.default_rng(0), np.arange(N // 2) / SR
-    samples, labels = np.zeros((40, N), np.int16), np.repeat(np.arange(4, dtype=np.int32), 10)
-    for i, label in enumerate(labels):
-        if label < 3:
-            samples[i, N // 4 : 3 * N // 4] = 8000 * np.sin(2 * np.pi * (300 + 20 * i) * t)
-        else:
-            samples[i] = rng.integers(-50, 50, N)
-    names = [f"{NAMES[k]}/{i}.wav" for i, k in enumerate(labels)]
-    return ClipSet(samples, labels, names, [NAMES[k] for k in labels], NAMES, SR)
 
 
 def test_stretches_with_the_words_are_left_out_and_said(tmp_path):
@@ -85,83 +71,6 @@ def test_nothing_to_draw_from_is_refused(tmp_path):
         find_negatives([tmp_path / "all"], sr=SR, words=["go"])
     with pytest.raises(FolderError, match="absent"):
         find_negatives([tmp_path / "absent"], sr=SR, words=["go"])
-
-
-def test_an_epoch_has_so_many_more_and_never_the_same_again(tmp_path):
-    recording(tmp_path)
-    negatives = find_negatives([tmp_path], sr=SR, words=["go"])
-    more = with_negatives(clips(), negatives, count=20, seed=3)
-    first, second = more.epoch(0, seed=1), more.epoch(1, seed=1)
-    assert len(first) == len(second) == 60
-    np.testing.assert_array_equal(first, more.epoch(0, seed=1))
-    assert sorted(first[first < 40]) == list(range(40))
-    assert not set(first[first >= 40]) & set(second[second >= 40])
-    assert (more.labels_of(first)[first >= 40] == NAMES.index(UNKNOWN)).all()
-    np.testing.assert_array_equal(more.labels_of(np.arange(40)), clips().labels)
-    np.testing.assert_array_equal(more.float_samples(first), more.float_samples(first))
-    np.testing.assert_array_equal(more.float_samples(slice(0, 5)), clips().float_samples(slice(0, 5)))
-    # a run that goes on at the second epoch has the batches of one that was never stopped
-    whole = list(more.dataset(10, shuffle=True, seed=1, epochs=2))
-    rest = list(more.dataset(10, shuffle=True, seed=1, epochs=2, start_epoch=1))
-    assert len(whole) == 12
-    for a, b in zip(whole[6:], rest, strict=True):
-        np.testing.assert_array_equal(a[0], b[0])
-        np.testing.assert_array_equal(a[1], b[1])
-
-
-def test_near_misses_are_made_of_words_and_are_none():
-    made = with_negatives(clips(), None, count=400, seed=0)
-    words = {bytes(y): i for i, y in enumerate(clips().samples[:30])}
-    backwards = {bytes(np.ascontiguousarray(clips().samples[i][::-1])) for i in range(30)}
-    count = 0
-    for place in range(40, 440):
-        y = made._drawn(place)
-        assert (y.shape, y.dtype) == ((N,), np.int16)
-        if bytes(y) in backwards:
-            count += 1
-            continue
-        assert bytes(y) not in words
-        # two tones, one after another: each word is one
-        halves = [np.abs(np.fft.rfft(part * np.hanning(len(part)), 8000)) for part in (y[450:780], y[820:1150])]
-        first, second = (np.argmax(half) for half in halves)  # Hz, since 8,000 points span 8 kHz
-        assert min(abs(first - 300 - 20 * i) for i in range(30)) <= 5
-        assert min(abs(second - 300 - 20 * i) for i in range(30)) <= 5
-        assert abs(first - second) > 10
-    assert 80 < count < 160  # three of ten
-
-
-def test_what_surrounds_a_near_miss_is_no_digital_silence():
-    noisy = clips()
-    noise = np.random.default_rng(5).normal(0, 20, noisy.samples.shape)
-    noisy.samples[:] = noisy.samples + noise.astype(np.int16)
-    # a word that ends late and one that begins early: together shorter than a clip
-    noisy.samples[:15] = np.roll(noisy.samples[:15], -300, axis=1)
-    noisy.samples[15:30] = np.roll(noisy.samples[15:30], 300, axis=1)
-    made = with_negatives(noisy, None, count=200, seed=0)
-    for place in range(40, 240):
-        y = made._drawn(place)
-        ends = np.concatenate([y[:160], y[-160:]]).astype(float)
-        assert ends.std() > 5
-        assert (y == 0).mean() < 0.1
-
-
-def test_the_share_of_near_misses_is_as_stated(tmp_path):
-    recording(tmp_path, seconds=20)
-    more = with_negatives(clips(), find_negatives([tmp_path], sr=SR, words=["go"]), count=1000)
-    ramps = sum((np.diff(more._drawn(place).astype(int)) >= 0).all() for place in range(40, 1040))
-    assert abs(ramps / 1000 - (1 - NEAR)) < 0.05
-
-
-def test_what_cannot_have_negatives(tmp_path):
-    known = clips()
-    only = ClipSet(known.samples[:20], known.labels[:20], known.names[:20], known.words[:20], NAMES[:2], SR)
-    with pytest.raises(DatasetError, match="negatives are clips of the class _unknown_"):
-        with_negatives(only, None, count=5)
-    with pytest.raises(ValueError, match=r"count is a whole number of clips, 1 or more\. Received: 0"):
-        with_negatives(known, None, count=0)
-    recording(tmp_path)
-    with pytest.raises(ValueError, match=r"negatives have the clips' rate, 8000 Hz\. Received: 16000"):
-        with_negatives(known, find_negatives([tmp_path], sr=16000, words=["go"]), count=5)
 
 
 def test_the_recipe_trains_with_negatives_and_resumes_with_the_same_alone(recipe, words, tmp_path, capsys):

@@ -13,7 +13,7 @@ from speech.test_detector import GO, HOP, NAMES, SR, STOP, Written, bumpy, detec
 
 import audioseq as aq
 from audioseq import Detector, Event, tune_thresholds
-from audioseq.speech.thresholds import match_events
+from audioseq.speech.thresholds import OperatingPoint, match_events, poisson_bound
 
 # ------------------------------------------------------------------------------------------ events against words
 
@@ -288,3 +288,29 @@ def test_streams_that_cannot_be_used_are_refused(tmp_path):
         tune_thresholds(Written(), [(y, [])], smoothing=600)
     with pytest.raises(ValueError, match=r"threshold of go is a probability"):
         tune_thresholds(Written(), [(y, [])], lowest=30)
+
+
+def test_what_streams_show_of_a_rate():
+    # against the table of Garwood's one-sided limits: 3.00, 4.74, 6.30 for 0, 1, 2 events
+    for count, limit in ((0, 2.9957), (1, 4.7439), (2, 6.2958)):
+        assert poisson_bound(count, 2.0) == pytest.approx(limit / 2, rel=1e-4)
+    point = OperatingPoint({"go": 0.5}, false_alarms=0, hours=2.0, found=9, spoken=10, requested=0.5)
+    assert not point.shown
+    text = "0 false alarms in 2.00 h: below 1.5 an hour (95 %)\n  0.5 an hour is not shown: that takes 6.0 h"
+    assert text in repr(point)
+    assert "90.0% of 10 words found" in repr(point)
+    assert OperatingPoint({"go": 0.5}, false_alarms=0, hours=6.0, found=9, spoken=10, requested=0.5).shown
+    with pytest.raises(ValueError, match=r"hours are above 0\. Received: 0"):
+        poisson_bound(0, 0)
+    with pytest.raises(ValueError, match=r"count is a whole number"):
+        poisson_bound(-1, 1.0)
+
+
+def test_tuned_thresholds_know_what_they_gave():
+    y, words = bumps_apart({GO: [0.9, 0.6], STOP: [0.8]}, {GO: [0.7], STOP: [0.5, 0.4]})
+    for allowed in (0, 1, 3):
+        found = tune([(y, words)], allowed)
+        hits, false = outcome(found, [(y, words)], smoothing=0.0)
+        assert (found.found, found.false_alarms, found.spoken) == (hits, false, 3)
+        assert found.hours == pytest.approx(len(y) / SR / 3600)
+        assert false <= allowed
