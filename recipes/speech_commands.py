@@ -98,6 +98,7 @@ def train(
     from audioseq.data.negatives import find_negatives
     from audioseq.data.unknown import with_negatives
     from audioseq.data.words import word_folder
+    from audioseq.speech.alarms import false_alarms
     from audioseq.speech.calibration import calibrate
     from audioseq.speech.embedding import SpeechEmbedding
     from audioseq.speech.evaluation import evaluate_predictions
@@ -193,6 +194,12 @@ def train(
     if config.reject is not None:  # scores that are probabilities, and the benefit of the doubt to other words
         done = calibrate(classifier, check.labels, trainees.clip_scores(classifier, check), lose=config.reject)
         print(f"\n{done}")
+
+    if config.negatives and not fitted.interrupted:  # what it takes for its words, also where they were overlooked
+        alarms = false_alarms(classifier, negatives)
+        rates = ", ".join(f"{alarms.per_hour(level):.1f} at {level:g}" for level in (0.5, 0.8, 0.95))
+        print(f"\nfalse alarms an hour in the negatives that it was trained on: {rates}; the surest are in alarms.csv")
+        reports.write_alarms(out / "alarms.csv", alarms)
 
     # evaluate: validation chose the epoch; where the folder has a test split, it reports once
     found = {}

@@ -25,6 +25,7 @@ def classify(args: argparse.Namespace) -> int:
     common.load_tensorflow()
     from audioseq.audio.decoding import AudioError
     from audioseq.audio.reading import info
+    from audioseq.data.clips import UNKNOWN
     from audioseq.speech.classifier import SequenceClassifier
 
     model, failed = common.load(args.model, SequenceClassifier), False
@@ -40,7 +41,8 @@ def classify(args: argparse.Namespace) -> int:
             print(json.dumps({"file": file, "label": found.label, "score": round(found.score, 6), "scores": scores}))
         else:
             others = ", ".join(f"{name} {score:.1%}" for name, score in list(found.scores.items())[1:3])
-            print(f"{file}: {found.label} {found.score:.1%}  ({others})")
+            label = "none of its words" if found.label == UNKNOWN else found.label
+            print(f"{file}: {label} {found.score:.1%}  ({others})")
         if seconds > 1.5 * model.duration:
             print(
                 f"note: {file} is {seconds:.1f} s long; only the {model.duration:g} s in its middle were classified. "

@@ -37,6 +37,7 @@ class Negatives:
         samples: int16 ``(samples,)``, all stretches one after another.
         stretches: first sample of each stretch and the one after its last, ``(stretches, 2)``.
         names: file of each stretch.
+        starts: seconds into its file at which each begins.
         sr: rate in Hz.
         left_out: of each word the seconds that were left out for it.
         skipped: files that cannot be read.
@@ -46,6 +47,7 @@ class Negatives:
     samples: np.ndarray
     stretches: np.ndarray
     names: tuple[str, ...]
+    starts: tuple[float, ...]
     sr: int
     left_out: dict[str, float]
     skipped: tuple[Skipped, ...]
@@ -106,6 +108,7 @@ def find_negatives(
     parts: list[np.ndarray] = []
     stretches: list[tuple[int, int]] = []
     names: list[str] = []
+    starts: list[float] = []
     skipped, unchecked = [], []
     left_out = dict.fromkeys(sorted(vocabulary), 0.0)
     position = 0
@@ -132,13 +135,21 @@ def find_negatives(
                     parts.append(np.round(np.clip(y[begin:end], -1, 32767 / 32768) * 32768).astype(np.int16))
                     stretches.append((position, position + end - begin))
                     names.append(str(path))
+                    starts.append(begin / sr)
                     position += end - begin
     if not parts:
         where = ", ".join(os.fspath(folder) for folder in folders)
         raise DatasetError(f"{where}: holds no recording of {least:g} s or more without the words")
     left_out = {word: seconds for word, seconds in left_out.items() if seconds}
     return Negatives(
-        np.concatenate(parts), np.array(stretches), tuple(names), sr, left_out, tuple(skipped), tuple(unchecked)
+        np.concatenate(parts),
+        np.array(stretches),
+        tuple(names),
+        tuple(starts),
+        sr,
+        left_out,
+        tuple(skipped),
+        tuple(unchecked),
     )
 
 

@@ -1,4 +1,5 @@
 from . import (
+    alarms as alarms,
     calibration as calibration,
     classifier as classifier,
     detector as detector,
@@ -7,6 +8,10 @@ from . import (
     evaluation as evaluation,
     streaming as streaming,
     thresholds as thresholds,
+)
+from .alarms import (
+    FalseAlarms as FalseAlarms,
+    false_alarms as false_alarms,
 )
 from .calibration import (
     Calibration as Calibration,

@@ -21,7 +21,6 @@ from audioseq.audio import reading, resampling
 from audioseq.audio.levels import active_part
 from audioseq.data.clips import SILENCE, UNKNOWN
 from audioseq.models.enrolled import Enrolled
-from audioseq.speech.classifier import SequenceClassifier
 from audioseq.speech.embedding import embedding_network, last_dense
 from audioseq.speech.streaming import check_model
 
@@ -48,7 +47,7 @@ class Enrolment:
     """A word that was enrolled.
 
     Attributes:
-        model: the recogniser with one word more.
+        model: the `SequenceClassifier` with one word more.
         word: it.
         recordings: how many there were.
         confused: share of the recordings, shifted and in noise, that each other word of the model takes for its own, or
@@ -56,7 +55,7 @@ class Enrolment:
         agreement: mean cosine of each recording with the others; None for one.
     """
 
-    model: SequenceClassifier
+    model: Any
     word: str
     recordings: int
     confused: dict[str, float]
@@ -77,7 +76,7 @@ class Enrolment:
 
 
 def enroll(
-    model: SequenceClassifier,
+    model: Any,
     word: str,
     recordings: Sequence[Recording],
     *,
@@ -87,7 +86,7 @@ def enroll(
     """Give a recogniser one word more.
 
     Args:
-        model: a recogniser whose network ends in `Dense`. It is not changed.
+        model: a `SequenceClassifier` whose network ends in `Dense`. It is not changed.
         word: name of the new class.
         recordings: files of any rate, or float samples ``(samples,)``; of the word alone, 0.2 to 10 s each. Five are
             good, one will do.
@@ -130,7 +129,7 @@ def enroll(
     return Enrolment(more, word, len(clips), _confusions((model, more), word, varied), agreement)
 
 
-def forget(model: SequenceClassifier, word: str) -> SequenceClassifier:
+def forget(model: Any, word: str) -> Any:
     """The recogniser without a word that was enrolled.
 
     Args:
@@ -151,18 +150,18 @@ def forget(model: SequenceClassifier, word: str) -> SequenceClassifier:
     return _with_words(model, [words[i] for i in kept], prototypes, thresholds.tolist(), np.asarray(layer.center))
 
 
-def enrolled_words(model: SequenceClassifier) -> list[str]:
+def enrolled_words(model: Any) -> list[str]:
     """Words of a recogniser that were enrolled, not trained."""
     layer = _enrolled(model)
     return [] if layer is None else list(model.class_names[-layer.words :])
 
 
-def _enrolled(model: SequenceClassifier) -> Enrolled | None:
+def _enrolled(model: Any) -> Enrolled | None:
     last = model.network.layers[-1]
     return last if isinstance(last, Enrolled) else None
 
 
-def _read(model: SequenceClassifier, recording: Recording, place: int, sr: int | None) -> np.ndarray:
+def _read(model: Any, recording: Recording, place: int, sr: int | None) -> np.ndarray:
     """Samples of a recording at the model's rate. Raises EnrolmentError where no word can be in them."""
     if isinstance(recording, (str, os.PathLike)):
         name = os.fspath(recording)
@@ -193,12 +192,12 @@ def _shifted(y: np.ndarray, shift: int, n: int) -> np.ndarray:
     return out
 
 
-def _numbers(model: SequenceClassifier, samples: np.ndarray) -> np.ndarray:
+def _numbers(model: Any, samples: np.ndarray) -> np.ndarray:
     inside = embedding_network(model.network)
     return keras.ops.convert_to_numpy(inside(model.frames(samples), training=False))
 
 
-def _center(model: SequenceClassifier) -> np.ndarray:
+def _center(model: Any) -> np.ndarray:
     """Zero: numbers that were learnt from a teacher lie about it."""
     return np.zeros(last_dense(model.network).input.shape[-1], np.float32)
 
@@ -222,8 +221,8 @@ def _check_agreement(each: np.ndarray, recordings: Sequence[Recording]) -> float
 
 
 def _with_words(
-    model: SequenceClassifier, words: Sequence[str], prototypes: np.ndarray, thresholds: list[float], center: np.ndarray
-) -> SequenceClassifier:
+    model: Any, words: Sequence[str], prototypes: np.ndarray, thresholds: list[float], center: np.ndarray
+) -> Any:
     """A copy of a recogniser whose enrolled words are these."""
     trained = list(model.class_names[: len(model.class_names) - len(enrolled_words(model))])
     network = keras.models.clone_model(model.network)
@@ -236,7 +235,7 @@ def _with_words(
         logits = layer([dense.output, dense.input])
         layer.set_weights([center, prototypes, np.array(thresholds, np.float32)])
     network = keras.Model(network.input, logits, name=model.network.name)
-    return SequenceClassifier(
+    return type(model)(
         model.feature,
         network,
         [*trained, *words],
@@ -246,7 +245,7 @@ def _with_words(
     )
 
 
-def _confusions(models: Sequence[SequenceClassifier], word: str, varied: list[np.ndarray]) -> dict[str, float]:
+def _confusions(models: Sequence[Any], word: str, varied: list[np.ndarray]) -> dict[str, float]:
     """Share of the recordings, shifted and in noise, that each other word takes for its own, in the model before or in
     the one that knows the word.
     """
@@ -264,7 +263,7 @@ def _confusions(models: Sequence[SequenceClassifier], word: str, varied: list[np
     return found
 
 
-def warn(enrolment: Enrolment) -> SequenceClassifier:
+def warn(enrolment: Enrolment) -> Any:
     """The model of an enrolment, after its warnings."""
     for text in enrolment.warnings:
         warnings.warn(text, stacklevel=3)

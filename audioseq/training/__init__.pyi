@@ -47,6 +47,7 @@ from .reports import (
     limits_of as limits_of,
     negatives_report as negatives_report,
     words_report as words_report,
+    write_alarms as write_alarms,
     write_words_run as write_words_run,
 )
 from .runs import (

@@ -14,12 +14,13 @@ from audioseq.data.negatives import Negatives
 from audioseq.data.words import Words
 from audioseq.files import write_json, write_text
 from audioseq.plots import recognition, training as curves
+from audioseq.speech.alarms import FalseAlarms
 from audioseq.speech.classifier import SequenceClassifier
 from audioseq.speech.evaluation import Evaluation
 from audioseq.training.fitting import Fitted
 from audioseq.training.runs import RUN, model_card, versions
 
-__all__ = ["limits_of", "negatives_report", "words_report", "write_words_run"]
+__all__ = ["limits_of", "negatives_report", "words_report", "write_alarms", "write_words_run"]
 
 
 def words_report(words: Words) -> str:
@@ -63,6 +64,14 @@ def negatives_report(negatives: Negatives) -> str:
         first = negatives.skipped[0]
         lines.append(f"          skipped {len(negatives.skipped):,}; the first: {first.path}: {first.reason}")
     return "\n".join(lines)
+
+
+def write_alarms(path: str | os.PathLike[str], alarms: FalseAlarms) -> None:
+    """A table of what was taken for a word where none is known to be: worth listening to, for words that were
+    overlooked.
+    """
+    rows = [f"{event.label},{event.score:.3f},{event.start:.2f},{event.end:.2f},{file}" for file, event in alarms.found]
+    write_text(path, "\n".join(["label,score,start,end,file", *rows]) + "\n")
 
 
 def limits_of(words: Words, *, synthetic: bool = False) -> list[str]:

@@ -40,6 +40,7 @@ def test_stretches_with_the_words_are_left_out_and_said(tmp_path):
     found = find_negatives([tmp_path / "speech", tmp_path / "noise"], sr=SR, words=["go", "stop", UNKNOWN])
     # 0 to 2, 4 to 8.5; the half second after 9.5 is too short; and the noise
     assert found.seconds == pytest.approx(2 + 4.5 + 3)
+    assert found.starts == (0.0, 4.0, 0.0)
     assert found.left_out == {"go": 2.0, "stop": 1.0}
     assert [path.rsplit("/", 1)[1] for path in found.unchecked] == ["rain.wav"]
     assert [bad.path.rsplit("/", 1)[1] for bad in found.skipped] == ["text.wav"]
