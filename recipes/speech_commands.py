@@ -29,6 +29,7 @@ DEMO_SECONDS = 90.0  # of training, at most, on a slow machine too
 # peak learning rates, by validation: at 2e-3 `attention_rnn` had 96.2 % instead of 97.6 and `rnn` learned nothing, at
 # 1e-3 `feed_forward` had 63.0 instead of 66.4; other rates were not tried for `lstm` and `gru`
 NETWORKS = {"feed_forward": 2e-3, "rnn": 5e-4, "lstm": 1e-3, "gru": 1e-3, "cnn_lstm": 2e-3, "attention_rnn": 1e-3}
+NETWORKS["speech_embedding"] = 2e-3
 
 
 # ------------------------------------------------------------------------------------------------- config
@@ -52,12 +53,16 @@ class Config:
     init: str | None = None  # a model whose weights to begin with
     reject: float | None = None  # share of known words that may be lost, so that others are rejected
     negatives: tuple[str, ...] = ()  # folders of long recordings of what must not be detected
-    teacher: str | None = None  # ONNX file of Google's speech embedding
+    weights: str | None = None  # of the network `speech_embedding`: Google's ONNX file
 
     def feature(self, sr: int) -> Any:
         """30 ms windows every 10 ms, 40 mel bands: what the field uses for commands."""
-        from audioseq import LogMel
+        from audioseq import LogMel, models
 
+        if self.network == "speech_embedding":
+            if sr != 16_000:
+                raise ValueError(f"--network speech_embedding takes recordings of 16,000 Hz. Received: {sr:,} Hz")
+            return models.speech_embedding_frames()
         window, hop = round(0.030 * sr), round(0.010 * sr)
         return LogMel(sr=sr, n_fft=2 ** (window - 1).bit_length(), win_length=window, hop_length=hop, n_mels=40)
 
@@ -100,10 +105,8 @@ def train(
     from audioseq.data.words import word_folder
     from audioseq.speech.alarms import false_alarms
     from audioseq.speech.calibration import calibrate
-    from audioseq.speech.embedding import SpeechEmbedding
     from audioseq.speech.evaluation import evaluate_predictions
     from audioseq.training import augment, pace, reports, trainees
-    from audioseq.training.distillation import DistilledClassifier
 
     # data: clips of one length, no speaker on two sides
     words = word_folder(
@@ -125,12 +128,13 @@ def train(
     # model: features, normalisation from the training clips, network; and what happens in training alone
     keras.utils.set_random_seed(config.seed)
     feature = config.feature(words.sr)
-    mean, variance = trainees.feature_statistics(feature, clips)
-    teacher = None if config.teacher is None else SpeechEmbedding(config.teacher)
+    pretrained = config.network == "speech_embedding"
+    mean, variance = (None, None) if pretrained else trainees.feature_statistics(feature, clips)
     with training.device_scope():
         if config.init is None:
-            sizes = {} if teacher is None else {"embedding": teacher.size}
-            network = getattr(models, config.network)(feature.n_features, len(words.class_names), **sizes)
+            network = getattr(models, config.network)(feature.n_features, len(words.class_names))
+            if pretrained:
+                models.read_speech_embedding(network, config.weights)
         else:
             before = load_model(config.init, SequenceClassifier)
             if (before.feature, before.class_names) != (feature, words.class_names):
@@ -143,19 +147,17 @@ def train(
         waveform = [augment.Resample((0.85, 1.15)), augment.TimeShift(0.1, sr=words.sr), augment.Gain((-10.0, 6.0))]
         if words.noise:
             waveform.append(augment.BackgroundNoise(words.noise, snr=(0.0, 30.0), probability=0.7))
-        options: dict[str, Any] = {
-            "waveform": waveform,
-            "frames": [
+        trained = trainees.AugmentedClassifier(
+            classifier,
+            waveform=waveform,
+            frames=[]  # it reads magnitudes, and what it was trained on is not known
+            if pretrained
+            else [
                 augment.FilterAugment(gain=config.colour, bands=4),
                 augment.SpecAugment(time_masks=2, time_width=20, feature_masks=2, feature_width=6),
             ],
-            "mixup": augment.Mixup(alpha=0.2),
-            "label_smoothing": 0.1,
-        }
-        trained = (
-            trainees.AugmentedClassifier(classifier, **options)
-            if teacher is None
-            else DistilledClassifier(classifier, teacher, **options)
+            mixup=augment.Mixup(alpha=0.2),
+            label_smoothing=0.1,
         )
     print(f"network   {config.network}, {network.count_params():,} parameters")
 
@@ -175,8 +177,7 @@ def train(
             )
         config, how = dataclasses.replace(config, epochs=epochs), dataclasses.replace(how, epochs=epochs)
     settings = json.loads(json.dumps({**dataclasses.asdict(config), **fingerprints}))
-    del settings["data"], settings["negatives"]  # the same clips in another place are the same run
-    settings["teacher"] = teacher is not None
+    del settings["data"], settings["negatives"], settings["weights"]  # the same in another place are the same run
     runs.open_run(out, settings, resume=resume, overwrite=overwrite)
     runs.write_skipped(out / "skipped.jsonl", words.skipped)
     begun = resume and (out / runs.CHECKPOINT).is_file()  # else it was killed in its first epoch
@@ -288,7 +289,7 @@ def parser() -> argparse.ArgumentParser:
     learn.add_argument(
         "--negatives", nargs="+", default=[], metavar="DIR", help="long recordings of what must not be detected"
     )
-    learn.add_argument("--teacher", metavar="FILE", help="speech-embedding.onnx, to learn from where words lie")
+    learn.add_argument("--weights", metavar="FILE", help="speech-embedding.onnx, for --network speech_embedding")
     learn.add_argument(
         "--reject", type=cli.share, metavar="X", help="such as 0.02: so many known words may be lost to reject others"
     )

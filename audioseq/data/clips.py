@@ -101,12 +101,6 @@ class ClipSet:
         """Clips as float32 in [-1, 1]."""
         return self.samples[index].astype(np.float32) * np.float32(1 / 32768)
 
-    def source(self, place: int) -> tuple[int | None, np.ndarray]:
-        """What a teacher is shown of a place in an epoch: the number of the clip, None where the place has a sound of
-        its own, and its samples, int16 ``(samples,)``.
-        """
-        return place, self.samples[place]
-
     def labels_of(self, index: np.ndarray) -> np.ndarray:
         """Labels of clips by their places in an epoch."""
         return self.labels[index]

@@ -67,10 +67,6 @@ class NegativeClips(ClipSet):
         inside = rows < len(self)
         return np.where(inside, self.labels[np.where(inside, rows, 0)], unknown).astype(np.int32)
 
-    def source(self, place: int) -> tuple[int | None, np.ndarray]:
-        row = place % (len(self) + self.count)
-        return (row, self.samples[row]) if row < len(self) else (None, self._drawn(place))
-
     def _placed(self, place: int) -> np.ndarray:
         """What stands at a place of an epoch, int16 ``(samples,)``."""
         row = place % (len(self) + self.count)

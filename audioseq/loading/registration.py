@@ -15,7 +15,13 @@ from typing import Any
 __all__ = ["register_with_keras"]
 
 # rooms that need no other one with a layer: importing one of these may be what imports Keras
-ROOMS = ("audioseq.features.layer", "audioseq.models.layers", "audioseq.models.recurrent", "audioseq.models.enrolled")
+ROOMS = (
+    "audioseq.features.layer",
+    "audioseq.models.layers",
+    "audioseq.models.recurrent",
+    "audioseq.models.enrolled",
+    "audioseq.models.pretrained",
+)
 
 
 def register_with_keras() -> None:

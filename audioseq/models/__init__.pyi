@@ -1,6 +1,7 @@
 from . import (
     enrolled as enrolled,
     layers as layers,
+    pretrained as pretrained,
     recurrent as recurrent,
     rolls as rolls,
     saving as saving,
@@ -17,6 +18,13 @@ from .layers import (
     Harmony as Harmony,
     Meter as Meter,
     Recall as Recall,
+)
+from .pretrained import (
+    ClippedLeakyReLU as ClippedLeakyReLU,
+    LogOffset as LogOffset,
+    read_speech_embedding as read_speech_embedding,
+    speech_embedding as speech_embedding,
+    speech_embedding_frames as speech_embedding_frames,
 )
 from .recurrent import (
     LSTM as LSTM,

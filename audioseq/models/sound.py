@@ -94,7 +94,6 @@ def cnn_lstm(
     units: int = 128,
     heads: int = 4,
     dropout: float = 0.3,
-    embedding: int | None = None,
 ) -> keras.Model:
     """Causal convolutions over time and frequency, then LSTM: local shape first, then memory; it can stream.
 
@@ -102,21 +101,12 @@ def cnn_lstm(
     clip goes on or not. One state stands for `TIME_STRIDE` frames. The answer comes from `heads` weighted means of the
     states, each state weighed by itself alone, so that running sums are enough to give it at any time.
 
-    Args:
-        n_features, n_classes: numbers in a frame, and in the answer.
-        filters: channels of each convolution.
-        units, heads: of the LSTM, and of the means over time.
-        dropout: share that is left out in training.
-        embedding: numbers that stand for a clip before the logits are made of them, in which words that it was not
-            trained on can be told apart; see `trainees.DistilledClassifier`. None: the means themselves.
-
     Example:
         >>> network = aq.models.cnn_lstm(40, 12)
         >>> network(np.zeros((2, 101, 40), np.float32)).shape
         TensorShape([2, 12])
     """
     check_sizes(n_features=n_features, n_classes=n_classes, units=units, heads=heads)
-    check_sizes(embedding=1 if embedding is None else embedding)
     check_sizes_of_layers(filters=filters)
     check_dropout(dropout)
     inputs = keras.Input((None, n_features))
@@ -126,8 +116,6 @@ def cnn_lstm(
     weights = layers.Softmax(axis=1)(layers.Dense(heads, dtype=FULL)(x))  # (batch, time / 4, heads)
     x = layers.Dot(axes=1)([weights, x])  # (batch, heads, units)
     x = layers.Dropout(dropout)(layers.Flatten()(x))
-    if embedding is not None:
-        x = layers.Dense(embedding, dtype=FULL)(x)
     return keras.Model(inputs, layers.Dense(n_classes, dtype=FULL)(x), name="cnn_lstm")
 
 

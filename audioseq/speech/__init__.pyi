@@ -28,9 +28,9 @@ from .detector import (
     stream_of as stream_of,
 )
 from .embedding import (
-    SpeechEmbedding as SpeechEmbedding,
     embedding_network as embedding_network,
     last_dense as last_dense,
+    numbers_of as numbers_of,
 )
 from .enrolment import (
     Enrolment as Enrolment,

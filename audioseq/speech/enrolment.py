@@ -2,7 +2,7 @@
 
 The clip's numbers, of which the network makes its logits, are compared with those of the recordings. How well that
 separates words that training never showed depends on where the numbers come from: a network that was trained on a dozen
-words alone has little reason to keep others apart, one that learnt them from a teacher (`DistilledClassifier`) has.
+words alone has little reason to keep others apart, one on Google's speech embedding (`models.speech_embedding`) has.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from audioseq.audio import reading, resampling
 from audioseq.audio.levels import active_part
 from audioseq.data.clips import SILENCE, UNKNOWN
 from audioseq.models.enrolled import Enrolled
-from audioseq.speech.embedding import embedding_network, last_dense
+from audioseq.speech.embedding import embedding_network, last_dense, numbers_of
 from audioseq.speech.streaming import check_model
 
 __all__ = ["Enrolment", "EnrolmentError", "enroll", "enrolled_words", "forget"]
@@ -198,8 +198,8 @@ def _numbers(model: Any, samples: np.ndarray) -> np.ndarray:
 
 
 def _center(model: Any) -> np.ndarray:
-    """Zero: numbers that were learnt from a teacher lie about it."""
-    return np.zeros(last_dense(model.network).input.shape[-1], np.float32)
+    """Zero: the numbers of the speech embedding lie about it."""
+    return np.zeros(numbers_of(model.network).shape[-1], np.float32)
 
 
 def _unit(x: np.ndarray) -> np.ndarray:
@@ -232,7 +232,7 @@ def _with_words(
     if words:
         base = trained.index(UNKNOWN) if UNKNOWN in trained else None
         layer = Enrolled(len(words), base=base, gain=GAIN, name="enrolled")
-        logits = layer([dense.output, dense.input])
+        logits = layer([dense.output, numbers_of(network)])
         layer.set_weights([center, prototypes, np.array(thresholds, np.float32)])
     network = keras.Model(network.input, logits, name=model.network.name)
     return type(model)(

@@ -2,7 +2,6 @@ from . import (
     augment as augment,
     checkpoints as checkpoints,
     cluster as cluster,
-    distillation as distillation,
     fitting as fitting,
     pace as pace,
     reports as reports,
@@ -29,9 +28,6 @@ from .cluster import (
     Place as Place,
     is_chief as is_chief,
     own_place as own_place,
-)
-from .distillation import (
-    DistilledClassifier as DistilledClassifier,
 )
 from .fitting import (
     Fitted as Fitted,

@@ -108,11 +108,7 @@ class AugmentedClassifier(Trainee):
         self.label_smoothing = label_smoothing
 
     def call(self, inputs: dict[str, Any], training: bool | None = None) -> dict[str, Any]:
-        frames, targets = self.varied(inputs["samples"], inputs["targets"], training)
-        return {"logits": self.classifier.network(frames, training=training), "targets": targets}
-
-    def varied(self, x: Any, targets: Any, training: bool | None = None) -> tuple[Any, Any]:
-        """Frames of samples, and the targets, after everything that happens to them in training."""
+        x, targets = inputs["samples"], inputs["targets"]
         for layer in self.waveform:
             x = layer(x, training=training)
         if self.mixup is not None:
@@ -120,7 +116,7 @@ class AugmentedClassifier(Trainee):
         x = self.classifier.frames(x)
         for layer in self.frame_layers:
             x = layer(x, training=training)
-        return x, targets
+        return {"logits": self.classifier.network(x, training=training), "targets": targets}
 
     def compute_loss(
         self, x: Any = None, y: Any = None, y_pred: Any = None, sample_weight: Any = None, training: bool = True
