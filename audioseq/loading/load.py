@@ -10,12 +10,13 @@ from typing import Any
 
 import keras
 
+from audioseq.connected.transcriber import SpeechTranscriber
 from audioseq.features import layer  # noqa: F401, registers what a network may begin with
 from audioseq.loading.archive import CONFIG, WEIGHTS, unpack
 from audioseq.loading.building import check_size
 from audioseq.loading.config import Config, read_config, shown
 from audioseq.loading.weights import check_weights
-from audioseq.models import layers  # noqa: F401, registers what a network may be made of
+from audioseq.models import ctc, layers  # noqa: F401, registers what a network may be made of
 from audioseq.models.saving import ModelError, WholeModel
 from audioseq.music.generator import SequenceGenerator
 from audioseq.speech.classifier import SequenceClassifier
@@ -23,7 +24,11 @@ from audioseq.speech.classifier import SequenceClassifier
 __all__ = ["load_model"]
 
 # what can be saved, and the recipe that uses it
-RECIPES: dict[type[WholeModel], str] = {SequenceClassifier: "speech_commands", SequenceGenerator: "music_generation"}
+RECIPES: dict[type[WholeModel], str] = {
+    SequenceClassifier: "speech_commands",
+    SequenceGenerator: "music_generation",
+    SpeechTranscriber: "connected_words",
+}
 # what Keras puts before the reason
 BEFORE = ["Exception encountered: ", "Error encountered:\n\n", "Error encountered during deserialization: "]
 BEFORE += ["Example error message for object "]

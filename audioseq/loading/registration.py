@@ -15,7 +15,7 @@ from typing import Any
 __all__ = ["register_with_keras"]
 
 # rooms that need no other one with a layer: importing one of these may be what imports Keras
-ROOMS = ("audioseq.features.layer", "audioseq.models.layers", "audioseq.models.recurrent")
+ROOMS = ("audioseq.features.layer", "audioseq.models.layers", "audioseq.models.recurrent", "audioseq.models.ctc")
 
 
 def register_with_keras() -> None:

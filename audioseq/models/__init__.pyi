@@ -1,4 +1,5 @@
 from . import (
+    ctc as ctc,
     layers as layers,
     recurrent as recurrent,
     rolls as rolls,
@@ -6,6 +7,13 @@ from . import (
     sizes as sizes,
     sound as sound,
     tokens as tokens,
+)
+from .ctc import (
+    BLANK as BLANK,
+    BothWays as BothWays,
+    ctc_loss as ctc_loss,
+    ctc_lstm as ctc_lstm,
+    states_of as states_of,
 )
 from .layers import (
     FULL as FULL,
@@ -35,6 +43,7 @@ from .sound import (
     TIME_STRIDE as TIME_STRIDE,
     attention_rnn as attention_rnn,
     cnn_lstm as cnn_lstm,
+    convolutions as convolutions,
     feed_forward as feed_forward,
     gru as gru,
     lstm as lstm,
