@@ -25,6 +25,7 @@ from .evaluation import (
     Errors as Errors,
     WordErrors as WordErrors,
     align_words as align_words,
+    evaluate_utterances as evaluate_utterances,
     word_errors as word_errors,
 )
 from .grammar import (

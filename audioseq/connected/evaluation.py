@@ -9,8 +9,10 @@ from typing import Any
 import numpy as np
 
 from audioseq.arguments import counted, require
+from audioseq.connected.decoding import Search
+from audioseq.connected.utterances import UtteranceSet
 
-__all__ = ["Errors", "WordErrors", "align_words", "word_errors"]
+__all__ = ["Errors", "WordErrors", "align_words", "evaluate_utterances", "word_errors"]
 
 
 @dataclass(frozen=True)
@@ -78,6 +80,28 @@ def errors_of(spoken: Sequence[str], predicted: Sequence[str]) -> Errors:
         insertions=sum(a is None for a, _ in pairs),
         words=len(spoken),
     )
+
+
+def evaluate_utterances(
+    model: Any, data: UtteranceSet, *, search: Search | None = None, beam: int = 16, draws: int = 1000
+) -> WordErrors:
+    """Transcribe every utterance of a set, and count the errors.
+
+    Args:
+        model: a `SpeechTranscriber` of the set's features.
+        data: whose texts are known.
+        search: what may be written; None: anything.
+        beam: texts that are kept at a time.
+        draws: of the bootstrap over speakers.
+    """
+    units = data.units
+    spoken, predicted = [], []
+    for i in range(len(data)):
+        frames, labels = data.utterance(i)
+        spoken.append(units.text(labels.tolist()))
+        predicted.append(model.transcribe_frames(frames, search=search, beam=beam, alternatives=0).text)
+    names, speakers = getattr(data, "names", None), getattr(data, "speakers", None)
+    return word_errors(spoken, predicted, names=names, speakers=speakers, draws=draws)
 
 
 @dataclass(frozen=True)

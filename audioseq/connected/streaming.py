@@ -105,15 +105,25 @@ class LogitStream:
         kept = tuple(ops.convert_to_numpy(row)[0] for row in rows)
         return np.concatenate(parts), LogitState(carried, frames[whole:].copy(), kept)
 
-    def step(self, frames: Any, *before: Any) -> tuple[Any, ...]:
-        """Frames ``(1, time, features)`` and rows to log-probabilities ``(1, states, 1 + labels)`` and rows."""
+    def step(self, frames: Any, *before: Any, single: bool = False) -> tuple[Any, ...]:
+        """Frames ``(1, time, features)`` and rows to log-probabilities ``(1, states, 1 + labels)`` and rows.
+
+        Args:
+            frames: whole groups of `TIME_STRIDE`.
+            before: rows, as `LogitState` has them.
+            single: whether there is one group; its LSTMs are then run without a loop.
+        """
         n = len(before) - 2 * len(self.recurrent)
         x, *after = self.local(self.model.normalization(frames), *before[:n])
         states = list(before[n:])
         for layer in self.behind:
             if isinstance(layer, layers.LSTM):
                 own, states = states[:2], states[2:]
-                _, x, own = layer.inner_loop(x, initial_state=own, mask=None, training=False)
+                if single:
+                    output, own = layer.cell(x[:, 0], own, training=False)
+                    x = ops.expand_dims(output, 1)
+                else:
+                    _, x, own = layer.inner_loop(x, initial_state=own, mask=None, training=False)
                 after += own
             elif isinstance(layer, layers.Dense):
                 x = layer(x)

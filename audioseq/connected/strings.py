@@ -93,6 +93,7 @@ class StringSet(UtteranceSet):
         spell: the word of a folder that is named otherwise, such as ``{"0": "zero"}``.
         noise: recordings at the feature's rate to lie under the strings, ``(samples,)`` float each; none: white noise.
         negatives: long recordings without the words, of which half of the empty strings are cut.
+        shares: how often each set of clips is drawn from, such as ``(0.7, 0.3)``; none: as many speakers as it has.
         speaker: of a clip's name.
         fixed: a seed: the strings are always the same ones, for validation; None: each epoch draws others.
 
@@ -109,6 +110,7 @@ class StringSet(UtteranceSet):
     spell: Mapping[str, str] = field(default_factory=dict)
     noise: Sequence[np.ndarray] = ()
     negatives: Negatives | None = None
+    shares: Sequence[float] = ()
     speaker: Callable[[str], str] = speaker_of
     fixed: int | None = None
 
@@ -118,17 +120,19 @@ class StringSet(UtteranceSet):
         sr = self.feature.sr
         rates = {clips.sr for clips in self.clips} | ({self.negatives.sr} if self.negatives is not None else set())
         require(rates == {sr}, f"clips have the feature's rate, {sr} Hz", sorted(rates))
+        fits = not self.shares or (len(self.shares) == len(self.clips) and min(self.shares) >= 0 < sum(self.shares))
+        require(fits, "shares are a number for each set of clips, 0 or above", self.shares)
         spoken, words, speakers = [], [], []
-        for clips in self.clips:
+        for place, clips in enumerate(self.clips):
             for samples, word, name in zip(clips.samples, clips.words, clips.names, strict=True):
                 if word != SILENCE and samples.any():
                     spoken.append(_trimmed(samples, sr))
                     words.append(self.spell.get(word, word))
-                    speakers.append(self.speaker(name))
+                    speakers.append((place, self.speaker(name)))
         missing = sorted(set(self.units.names) - set(words))
         if missing:
             raise DatasetError(f"no clip is of {missing}. There are clips of {sorted(set(words))}")
-        by_speaker: dict[str, list[int]] = {}
+        by_speaker: dict[tuple[int, str], list[int]] = {}
         known = [i for i, word in enumerate(words) if word in self.units.numbers]
         for i in known:
             by_speaker.setdefault(speakers[i], []).append(i)
@@ -138,7 +142,7 @@ class StringSet(UtteranceSet):
             "spoken": spoken,
             "labels": np.array([self.units.numbers.get(word, 0) for word in words], np.int32),
             "by_speaker": [np.array(rows) for _, rows in sorted(by_speaker.items())],
-            "known": np.array(known),
+            "chances": _chances([place for place, _ in sorted(by_speaker)], self.shares),
             "others": np.array(others, int),
             "joined": np.concatenate(noise) if noise else np.zeros(0, np.float32),
         }
@@ -156,7 +160,7 @@ class StringSet(UtteranceSet):
     by_speaker: list[np.ndarray] = field(init=False)
     spoken: list[np.ndarray] = field(init=False)
     labels: np.ndarray = field(init=False)
-    known: np.ndarray = field(init=False)
+    chances: np.ndarray = field(init=False)
     others: np.ndarray = field(init=False)
     joined: np.ndarray = field(init=False)
     n_features: int = field(init=False)
@@ -206,9 +210,10 @@ class StringSet(UtteranceSet):
             n = int(rng.integers(0, 1 + n)) if len(self.others) else 0
             return rng.choice(self.others, n) if n else np.zeros(0, int)
         mixed = rng.uniform() < self.how.mixed
-        pool = self.known if mixed else self.by_speaker[int(rng.integers(len(self.by_speaker)))]
+        who = rng.choice(len(self.by_speaker), n if mixed else 1, p=self.chances)
         chosen = []
-        for clip in rng.choice(pool, n):
+        for speaker in np.resize(who, n):
+            clip = rng.choice(self.by_speaker[speaker])
             if len(self.others) and rng.uniform() < self.how.other:
                 chosen.append(int(rng.choice(self.others)))
             chosen.append(int(clip))
@@ -261,6 +266,16 @@ class StringSet(UtteranceSet):
             noise = rng.standard_normal(len(y), np.float32)
         own = float(np.sqrt(np.mean(np.square(noise)))) or 1.0
         return y + noise * (level / own * 10 ** (-rng.uniform(*self.how.snr) / 20))
+
+
+def _chances(sets: Sequence[int], shares: Sequence[float]) -> np.ndarray:
+    """How probable each speaker is, given the set of each: alike within a set."""
+    places = np.array(sets)
+    if not shares:
+        return np.full(len(places), 1 / len(places))
+    there = np.array([share if (places == k).any() else 0.0 for k, share in enumerate(shares)], float)
+    each = there[places] / np.bincount(places, minlength=len(shares))[places]
+    return each / each.sum()
 
 
 def _trimmed(samples: np.ndarray, sr: int) -> np.ndarray:

@@ -173,22 +173,25 @@ class SpeechTranscriber(WholeModel):
         if self.both_ways:
             rule = f"a network of both directions reads at most {LONGEST} s: cut the recording at pauses"
             require(len(y) <= LONGEST * self.sr, rule, f"{len(y) / self.sr:,.0f} s")
-            reader = WordReader(self.units, self.hop, search, beam=beam)
-            if len(y):
-                reader.push(self.log_probabilities(self.feature(y)))
-        else:
-            stream = self.streaming()
-            reader = WordReader(self.units, self.hop, search, beam=beam, commit=COMMIT)
-            state = stream.initial_state()
-            for begin in range(0, len(y), BLOCK * self.sr):
-                scores, state = stream(y[begin : begin + BLOCK * self.sr], state)
-                reader.push(scores)
-            if len(y):
-                reader.push(stream.finish(state))
-        others = reader.alternatives(1 + alternatives)
-        reader.finish()
-        text = " ".join(word.text for word in reader.words)
-        return Transcription(text, tuple(reader.words), others)
+            return self.transcribe_frames(self.feature(y), search=search, beam=beam, alternatives=alternatives)
+        stream, reader = self.streaming(), self._reader(search, beam)
+        state = stream.initial_state()
+        for begin in range(0, len(y), BLOCK * self.sr):
+            scores, state = stream(y[begin : begin + BLOCK * self.sr], state)
+            reader.push(scores)
+        reader.push(stream.finish(state))
+        return reader.transcription(alternatives)
+
+    def transcribe_frames(
+        self, frames: np.ndarray, *, search: Search | None = None, beam: int = 16, alternatives: int = 3
+    ) -> Transcription:
+        """As `transcribe`, of frames ``(time, features)`` as the feature makes them."""
+        reader = self._reader(search, beam)
+        reader.push(self.log_probabilities(frames))
+        return reader.transcription(alternatives)
+
+    def _reader(self, search: Search | None, beam: int) -> WordReader:
+        return WordReader(self.units, self.hop, search, beam=beam, commit=None if self.both_ways else COMMIT)
 
     @functools.cached_property
     def _graph(self) -> Callable[[Any], Any]:

@@ -112,6 +112,12 @@ class WordReader:
             chances[text] = chances.get(text, 0.0) + math.exp(score - top) / total
         return tuple(sorted(chances.items(), key=lambda pair: -pair[1])[:n])
 
+    def transcription(self, alternatives: int) -> Transcription:
+        """What was spoken, once all was read, with so many other texts."""
+        others = self.alternatives(1 + alternatives)
+        self.finish()
+        return Transcription(" ".join(word.text for word in self.words), tuple(self.words), others)
+
     def _commit(self) -> None:
         """Take the words at the beginning of the best text for certain, where they are."""
         now = self.beam.n_states - 1

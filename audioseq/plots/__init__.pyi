@@ -1,10 +1,15 @@
 from . import (
+    connected as connected,
     figure as figure,
     memory as memory,
     piano_roll as piano_roll,
     recognition as recognition,
     sound as sound,
     training as training,
+)
+from .connected import (
+    attention as attention,
+    label_probabilities as label_probabilities,
 )
 from .figure import (
     BEST as BEST,
