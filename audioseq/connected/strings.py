@@ -144,6 +144,7 @@ class StringSet(UtteranceSet):
             "by_speaker": [np.array(rows) for _, rows in sorted(by_speaker.items())],
             "chances": _chances([place for place, _ in sorted(by_speaker)], self.shares),
             "others": np.array(others, int),
+            "voices": [name for _, name in speakers],
             "joined": np.concatenate(noise) if noise else np.zeros(0, np.float32),
         }
         for name, value in own.items():
@@ -162,6 +163,7 @@ class StringSet(UtteranceSet):
     labels: np.ndarray = field(init=False)
     chances: np.ndarray = field(init=False)
     others: np.ndarray = field(init=False)
+    voices: list[str] = field(init=False)
     joined: np.ndarray = field(init=False)
     n_features: int = field(init=False)
 
@@ -182,6 +184,11 @@ class StringSet(UtteranceSet):
         """What is spoken in a string, other words left out."""
         labels = self.labels[self._chosen(self._rng(i, epoch, seed))]
         return self.units.text(labels[labels > 0].tolist())
+
+    def voice(self, i: int, epoch: int | None = None, seed: int = 0) -> str:
+        """Who speaks the first word of a string; empty where nothing is spoken."""
+        chosen = self._chosen(self._rng(i, epoch, seed))
+        return self.voices[chosen[0]] if len(chosen) else ""
 
     def string(self, i: int, epoch: int | None = None, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
         """The sound of a string, float32 ``(samples,)``, and its labels; without an epoch the one for validation."""
