@@ -4,6 +4,7 @@ from . import (
     recurrent as recurrent,
     rolls as rolls,
     saving as saving,
+    series as series,
     sizes as sizes,
     sound as sound,
     tokens as tokens,
@@ -33,6 +34,10 @@ from .saving import (
     WholeModel as WholeModel,
     check_clock as check_clock,
     full_precision as full_precision,
+)
+from .series import (
+    forecaster as forecaster,
+    quantile_loss as quantile_loss,
 )
 from .sizes import (
     check_dropout as check_dropout,

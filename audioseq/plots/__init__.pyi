@@ -4,6 +4,7 @@ from . import (
     memory as memory,
     piano_roll as piano_roll,
     recognition as recognition,
+    series as series,
     sound as sound,
     training as training,
 )
@@ -29,6 +30,9 @@ from .piano_roll import (
 from .recognition import (
     confusion_matrix as confusion_matrix,
     detection_curve as detection_curve,
+)
+from .series import (
+    forecasts as forecasts,
 )
 from .sound import (
     frames as frames,
