@@ -39,6 +39,7 @@ class Config:
     one_way: bool = True  # can stream; False: LSTMs in both directions, more accurate, for whole recordings
     filters: tuple[int, ...] = (24, 32, 48)
     recurrent: tuple[int, ...] = (128, 128)
+    dropout: float = 0.3
     epochs: int = 60
     strings: int = 2000  # made for each epoch, where the folder holds single words
     batch_size: int = 16
@@ -123,6 +124,7 @@ def train(
         len(units),
         filters=config.filters,
         units=config.recurrent,
+        dropout=config.dropout,
         both_ways=not config.one_way,
     )
     model = SpeechTranscriber(feature, network, units, mean=mean, variance=variance)
@@ -241,8 +243,10 @@ def demo_command(args: argparse.Namespace) -> int:
         other=("bed", "cat", "happy"),
         filters=(16, 24, 32),
         recurrent=(96,),
+        dropout=0.1,
         epochs=24,
         strings=480,
+        batch_size=8,
         learning_rate=4e-3,
     )
     print("Training on strings of the bundled words, spoken by 41 synthetic voices.\n")
@@ -274,6 +278,8 @@ def parser() -> argparse.ArgumentParser:
     learn.add_argument(
         "--negatives", nargs="+", default=[], metavar="DIR", help="long recordings without any of the words"
     )
+    learn.add_argument("--filters", type=cli.positive_int, nargs=3, default=defaults["filters"], metavar="N")
+    learn.add_argument("--recurrent", type=cli.positive_int, nargs="+", default=defaults["recurrent"], metavar="N")
     learn.add_argument("--strings", type=cli.positive_int, default=defaults["strings"], metavar="N", help="an epoch")
     learn.add_argument("--epochs", type=cli.positive_int, default=defaults["epochs"], metavar="N")
     learn.add_argument("--batch-size", type=cli.positive_int, default=defaults["batch_size"], metavar="N")

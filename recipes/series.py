@@ -14,12 +14,13 @@ import argparse
 import dataclasses
 import sys
 from pathlib import Path
-from typing import Any
-
-import numpy as np
+from typing import TYPE_CHECKING, Any
 
 from audioseq import cli
 from audioseq.files import shipped
+
+if TYPE_CHECKING:
+    import numpy as np
 
 OUT = "runs/series"
 BUNDLED = (("co2", 12), ("sunspots", 11))  # and the steps of a season: a year, a cycle of the sun
@@ -32,12 +33,12 @@ class Config:
 
     season: int
     horizon: int
-    seasons: int = 4  # that the network reads
+    seasons: int = 3  # that the network reads
     origins: int = 5
     units: int = 24
-    epochs: int = 40
+    epochs: int = 15
     batch_size: int = 32
-    learning_rate: float = 4e-3
+    learning_rate: float = 1e-3
     held: int = 5  # seasons by which the width of the intervals is set
     seed: int = 0
 
@@ -48,9 +49,10 @@ class Config:
 def train(values: np.ndarray, config: Config, widen: float = 1.0) -> Any:
     """A forecaster of what comes after `values`, which it has learned from them alone."""
     import keras
+    import numpy as np
 
     from audioseq.data.series import windows
-    from audioseq.models.series import forecaster, quantile_loss
+    from audioseq.models.series import fit_linear, forecaster, quantile_loss
 
     lookback = config.seasons * config.season
     past, following = windows(values, lookback, config.horizon)
@@ -65,6 +67,7 @@ def train(values: np.ndarray, config: Config, widen: float = 1.0) -> Any:
         widen=widen,
         units=config.units,
     )
+    fit_linear(network, past, following)
     steps = config.epochs * -(-len(past) // config.batch_size)
     optimizer = keras.optimizers.AdamW(
         keras.optimizers.schedules.CosineDecay(config.learning_rate, steps), weight_decay=2e-2, clipnorm=1.0
@@ -76,6 +79,8 @@ def train(values: np.ndarray, config: Config, widen: float = 1.0) -> Any:
 
 def width(values: np.ndarray, config: Config) -> float:
     """By how much the intervals are to be widened, so that nine of ten values of held-out seasons lie in them."""
+    import numpy as np
+
     from audioseq.data.series import windows
 
     n = config.held * config.season
@@ -90,6 +95,8 @@ def width(values: np.ndarray, config: Config) -> float:
 
 def smoothing(values: np.ndarray, config: Config) -> np.ndarray | None:
     """The exponential smoothing of statsmodels; None where it is not installed."""
+    import numpy as np
+
     try:
         from statsmodels.tsa.holtwinters import ExponentialSmoothing
     except ImportError:
@@ -104,6 +111,8 @@ def smoothing(values: np.ndarray, config: Config) -> np.ndarray | None:
 def forecast(file: Path, out: Path, config: Config, *, column: str | None = None) -> dict[str, Any]:
     """Data, forecasts from each origin, their errors, picture, memory; the last network is saved."""
     import warnings
+
+    import numpy as np
 
     from audioseq.data.series import read_series, rolling_origins
     from audioseq.files import write_json

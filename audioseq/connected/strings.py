@@ -166,6 +166,7 @@ class StringSet(UtteranceSet):
     voices: list[str] = field(init=False)
     joined: np.ndarray = field(init=False)
     n_features: int = field(init=False)
+    made: dict[int, tuple[np.ndarray, np.ndarray]] = field(init=False, default_factory=dict)  # where they are fixed
 
     def sizes(self, epoch: int, seed: int) -> np.ndarray:
         sr, front = self.feature.sr, self.feature.front_end()
@@ -177,8 +178,13 @@ class StringSet(UtteranceSet):
         return np.array(found) / front.hop
 
     def utterance(self, i: int, epoch: int | None = None, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
+        if i in self.made:
+            return self.made[i]
         y, labels = self.string(i, epoch, seed)
-        return np.asarray(self.feature(y), np.float32), labels
+        found = np.asarray(self.feature(y), np.float32), labels
+        if self.fixed is not None:
+            self.made[i] = found
+        return found
 
     def text(self, i: int, epoch: int | None = None, seed: int = 0) -> str:
         """What is spoken in a string, other words left out."""

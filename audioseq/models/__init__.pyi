@@ -25,6 +25,7 @@ from .layers import (
 )
 from .recurrent import (
     LSTM as LSTM,
+    on_cpu as on_cpu,
 )
 from .rolls import (
     polyphony_lstm as polyphony_lstm,
@@ -36,6 +37,7 @@ from .saving import (
     full_precision as full_precision,
 )
 from .series import (
+    fit_linear as fit_linear,
     forecaster as forecaster,
     quantile_loss as quantile_loss,
 )

@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 import keras
+import numpy as np
 from keras import layers, ops
 
 from audioseq.arguments import is_number, is_whole, require
@@ -13,7 +14,7 @@ from audioseq.models.layers import FULL
 from audioseq.models.recurrent import LSTM
 from audioseq.models.sizes import check_dropout, check_sizes
 
-__all__ = ["forecaster", "quantile_loss"]
+__all__ = ["fit_linear", "forecaster", "quantile_loss"]
 
 
 def forecaster(
@@ -31,7 +32,8 @@ def forecaster(
     """The last values of a series to quantiles of the next ones.
 
     It begins as the seasonal naive forecast, the values of a season before. What it adds is learned: a linear part of
-    the changes from season to season, and an LSTM over these changes and the values.
+    the changes from season to season and of the values, for which `fit_linear` finds a good beginning, and an LSTM over
+    the same.
 
     Args:
         lookback: values that it reads, more than a season.
@@ -71,7 +73,8 @@ def forecaster(
     level = (past[:, season:] - ops.mean(past, axis=1, keepdims=True)) / spread
     state = layers.Dropout(dropout)(LSTM(units, dtype=FULL)(ops.stack([changes, level], axis=-1)))
     parts = layers.Reshape((horizon, n))(layers.Dense(horizon * n, kernel_initializer="zeros", dtype=FULL)(state))
-    linear = layers.Dense(horizon, use_bias=False, kernel_initializer="zeros", dtype=FULL)(changes)
+    both = layers.Concatenate()([changes, level])
+    linear = layers.Dense(horizon, kernel_initializer="zeros", dtype=FULL, name="linear")(both)
     forecast = past[:, lookback - season : lookback - season + horizon] + change * (linear + parts[:, :, middle])
     found = [forecast]
     reach = change * widen
@@ -82,6 +85,35 @@ def forecaster(
             found[-1] + reach * ops.softplus(parts[:, :, middle + 1 + i]),
         ]
     return keras.Model(past, ops.stack(found, axis=-1), name="forecaster")
+
+
+def fit_linear(network: keras.Model, past: np.ndarray, following: np.ndarray, *, ridge: float = 1.0) -> None:
+    """Set the linear part of a `forecaster` to the least squares of a series, before the whole is trained.
+
+    Args:
+        network: untrained.
+        past, following: `data.windows` of the series.
+        ridge: how strongly its weights are kept small (Hoerl & Kennard 1970).
+
+    Example:
+        >>> past, following = aq.data.windows(np.sin(np.arange(90)) + np.arange(90) / 9, 36, 12)
+        >>> network = aq.models.forecaster(36, season=12, horizon=12)
+        >>> aq.models.fit_linear(network, past, following)
+        >>> float(np.abs(np.asarray(network(past))[:, :, 1] - following).max()) < 0.1
+        True
+    """
+    layer = network.get_layer("linear")
+    reads = keras.Model(network.input, [layer.input, network.output])
+    x, rows = (np.asarray(part, np.float64) for part in reads.predict(past, verbose=0))
+    middle = rows.shape[-1] // 2
+    # what the linear part adds is in units of `change`; a step of one of its weights shows how large these are
+    kernel, bias = layer.get_weights()
+    layer.set_weights([kernel, bias + 1.0])
+    change = float(np.mean(network.predict(past[:1], verbose=0)[..., middle] - rows[:1, :, middle]))
+    x = np.concatenate([x, np.ones((len(x), 1))], axis=1)
+    target = (following - rows[:, :, middle]) / change
+    weights = np.linalg.solve(x.T @ x + ridge * np.eye(x.shape[1]), x.T @ target)
+    layer.set_weights([kernel + weights[:-1], bias + weights[-1]])
 
 
 def quantile_loss(quantiles: Sequence[float]) -> Callable[[Any, Any], Any]:

@@ -64,6 +64,27 @@ def test_ctc_loss_with_both_lengths_is_that_of_each_clip_alone():
     assert together[2] == pytest.approx(-log[:, 0].sum(), abs=1e-4)
 
 
+def test_the_kernel_and_keras_give_the_same_loss_and_gradient():
+    import keras
+    import tensorflow as tf
+
+    from audioseq.models import ctc_loss
+
+    rng = np.random.default_rng(1)
+    logits = tf.constant(rng.standard_normal((4, 20, 6)) * 2, tf.float32)
+    labels = rng.integers(1, 6, (4, 8)).astype(np.int32)
+    labels[1, 1:3] = labels[1, 0]  # repetitions
+    sizes, states = np.array([8, 6, 0, 1], np.int32), np.array([20, 15, 7, 1], np.int32)
+    found = []
+    for loss in (ctc_loss, lambda *given: keras.ops.ctc_loss(*given, mask_index=0)):
+        with tf.GradientTape() as tape:
+            tape.watch(logits)
+            nats = loss(labels, logits, sizes, states)
+        found.append((nats.numpy(), tape.gradient(nats, logits).numpy()))
+    np.testing.assert_allclose(found[0][0], found[1][0], rtol=1e-5, atol=1e-5)
+    np.testing.assert_allclose(found[0][1], found[1][1], atol=1e-5)
+
+
 def test_blocks_of_any_size_give_the_logits_and_the_words_of_the_file(tmp_path, forwards, noise):
     whole = forwards.log_probabilities(forwards.feature(noise))
     expected = forwards.transcribe(noise)
