@@ -35,7 +35,6 @@ class Config:
 
     data: str
     units: str = "words"  # or letters, for a folder with transcripts
-    model: str = "ctc"
     one_way: bool = True  # can stream; False: LSTMs in both directions, more accurate, for whole recordings
     filters: tuple[int, ...] = (24, 32, 48)
     recurrent: tuple[int, ...] = (128, 128)

@@ -63,8 +63,8 @@ def dictated(words: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return out
 
 
-SPOKEN = ("--filters", "4", "6", "8", "--recurrent", "16", "--epochs", "6", "--strings", "160", "--batch-size", "8")
-SPOKEN += ("--learning-rate", "0.01")
+SPOKEN = ("--filters", "4", "6", "8", "--recurrent", "24", "--epochs", "12", "--strings", "320", "--batch-size", "8")
+SPOKEN += ("--learning-rate", "0.015")
 
 
 def made_up_tune(seed: int, *, bars: int = 6, tempo: float = 100.0, drums: bool = False) -> pretty_midi.PrettyMIDI:

@@ -9,7 +9,6 @@ from . import (
     training as training,
 )
 from .connected import (
-    attention as attention,
     label_probabilities as label_probabilities,
 )
 from .figure import (

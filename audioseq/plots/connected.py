@@ -1,4 +1,4 @@
-"""Pictures of which moment each label of a text belongs to."""
+"""A picture of which moment each label of a text belongs to."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import numpy as np
 
 from audioseq.plots.figure import LINES, new_figure, save_figure
 
-__all__ = ["attention", "label_probabilities"]
+__all__ = ["label_probabilities"]
 
 
 def label_probabilities(
@@ -65,32 +65,4 @@ def label_probabilities(
     bottom.set_xlim(0, seconds)
     bottom.set_ylabel("probability")
     bottom.set_xlabel("seconds; grey: the blank, which says nothing new")
-    save_figure(path, fig)
-
-
-def attention(
-    path: str | os.PathLike[str], weights: np.ndarray, labels: Sequence[str], *, seconds: float, title: str = ""
-) -> None:
-    """Which moment each label looks at: one row a label from the top down, dark where its attention lies.
-
-    Args:
-        path: of the PNG.
-        weights: ``(labels, states)``, each row summing to 1.
-        labels: what each row writes.
-        seconds: duration of the utterance.
-        title: over the picture.
-
-    Example:
-        >>> aq.plots.attention("looks.png", np.eye(3), ["A", "B", "C"], seconds=0.6)
-    """
-    weights = np.asarray(weights)
-    fig = new_figure(9, 1.2 + 0.26 * len(labels))
-    ax = fig.add_subplot()
-    ax.imshow(
-        weights, aspect="auto", cmap="Blues", vmin=0, extent=(0, seconds, len(labels), 0), interpolation="nearest"
-    )
-    shown = ["␣" if label == " " else label for label in labels]
-    ax.set_yticks(np.arange(len(labels)) + 0.5, shown)
-    ax.set_xlabel("seconds")
-    ax.set_title(title)
     save_figure(path, fig)

@@ -24,6 +24,20 @@ def sound(words, tmp_path_factory):
     return path
 
 
+@pytest.fixture(scope="module")
+def untrained(tmp_path_factory):
+    """A model of three words that knows nothing."""
+    from audioseq.connected import SpeechTranscriber, Units
+    from audioseq.models import ctc_lstm
+
+    feature = aq.LogMel(sr=SR, n_fft=256, win_length=200, hop_length=80, n_mels=20)
+    units = Units(("high", "low", "mid"))
+    path = tmp_path_factory.mktemp("untrained") / "model.keras"
+    SpeechTranscriber(feature, ctc_lstm(20, 3, filters=(4, 6, 8), units=(8,)), units).save(path)
+    return path
+
+
+@pytest.mark.slow
 def test_words_with_times_and_the_text(run, dictated, sound):
     code, out, _ = run("dictate", sound, "--model", dictated / "model.keras")
     *lines, text = out.splitlines()
@@ -39,6 +53,7 @@ def test_words_with_times_and_the_text(run, dictated, sound):
     assert found["alternatives"][0][0] == text
 
 
+@pytest.mark.slow
 def test_a_grammar_and_a_lexicon_bound_what_is_written(run, dictated, sound, tmp_path):
     model = ("--model", dictated / "model.keras")
     _, out, _ = run("dictate", sound, *model, "--grammar", "low (mid|low)+")
@@ -63,26 +78,26 @@ def test_a_grammar_and_a_lexicon_bound_what_is_written(run, dictated, sound, tmp
         (("--grammar", "low", "--texts", "words.txt"), "texts go with a lexicon, not with a grammar"),
     ],
 )
-def test_what_cannot_be_is_one_line(run, dictated, sound, tmp_path, monkeypatch, options, reason):
+def test_what_cannot_be_is_one_line(run, untrained, sound, tmp_path, monkeypatch, options, reason):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "words.txt").write_text("low ten\n")
-    code, _, err = run("dictate", sound, "--model", dictated / "model.keras", *options)
+    code, _, err = run("dictate", sound, "--model", untrained, *options)
     assert (code, err.count("\n")) == (1, 1)
     assert reason in err
 
 
-def test_another_model_and_a_file_that_is_none(run, dictated, trained, sound, tmp_path):
+def test_another_model_and_a_file_that_is_none(run, untrained, trained, sound, tmp_path):
     code, _, err = run("dictate", sound, "--model", trained / "model.keras")
     assert (code, "is a SequenceClassifier, not a SpeechTranscriber" in err) == (1, True)
-    code, _, err = run("classify", sound, "--model", dictated / "model.keras")
+    code, _, err = run("classify", sound, "--model", untrained)
     assert (code, "it goes with recipes/connected_words.py" in err) == (1, True)
     (tmp_path / "bad.wav").write_text("no sound")
-    code, _, err = run("dictate", tmp_path / "bad.wav", "--model", dictated / "model.keras")
+    code, _, err = run("dictate", tmp_path / "bad.wav", "--model", untrained)
     assert (code, "bad.wav" in err) == (1, True)
 
 
-def test_info_says_what_it_writes(run, dictated):
-    code, out, _ = run("info", dictated / "model.keras")
+def test_info_says_what_it_writes(run, untrained):
+    code, out, _ = run("info", untrained)
     assert code == 0
     assert "SpeechTranscriber" in out
     assert "high" in out

@@ -8,7 +8,7 @@ import shutil
 
 import numpy as np
 import pytest
-from conftest import SPOKEN, SR, assert_same_run, help_of, load_recipe, train_and_be_killed_twice
+from conftest import SR, assert_same_run, help_of, load_recipe, train_and_be_killed_twice
 
 import audioseq as aq
 from audioseq import cli
@@ -24,25 +24,43 @@ def run(capsys):
     return call
 
 
-def test_a_run_leaves_everything_a_person_needs(dictated):
-    left = {path.name for path in dictated.iterdir()}
-    assert left >= {"model.keras", "run.json", "history.csv", "learning_curve.png", "MODEL_CARD.md"}
-    assert left >= {"spoken.png", "spoken.wav", "skipped.jsonl", "checkpoint.npz"}
+@pytest.mark.slow
+def test_strings_of_words_are_learned(dictated):
     about = json.loads((dictated / "run.json").read_text())
-    assert about["state"] == "complete"
     assert about["figures"]["validation"]["rate"] < 0.3
     assert about["figures"]["validation"]["errors"]["words"] > 300
-    with (dictated / "history.csv").open() as file:
+
+
+@pytest.fixture(scope="module")
+def short(words, tmp_path_factory):
+    """A run of one epoch of few strings."""
+    out = tmp_path_factory.mktemp("short") / "run"
+    assert cli.run(load_recipe("connected_words").parser(), [str(a) for a in (*FROM, words, "--out", out, *SHORT)]) == 0
+    return out
+
+
+FROM = ("train", "--sr", SR, "--other", "odd", "--data")
+KILLED = ("--filters", "4", "6", "8", "--recurrent", "8", "--epochs", "5", "--strings", "64", "--batch-size", "8")
+SHORT = ("--filters", "4", "6", "8", "--recurrent", "8", "--epochs", "1", "--strings", "16", "--batch-size", "8")
+
+
+def test_a_run_leaves_everything_a_person_needs(short):
+    left = {path.name for path in short.iterdir()}
+    assert left >= {"model.keras", "run.json", "history.csv", "learning_curve.png", "MODEL_CARD.md"}
+    assert left >= {"spoken.png", "spoken.wav", "skipped.jsonl", "checkpoint.npz"}
+    about = json.loads((short / "run.json").read_text())
+    assert about["state"] == "complete"
+    with (short / "history.csv").open() as file:
         rows = list(csv.DictReader(file))
-    assert len(rows) == about["epochs"] == 6
+    assert len(rows) == about["epochs"] == 1
     assert {"loss", "val_loss", "val_wer"} <= set(rows[0])
-    assert f"{about['figures']['validation']['rate']:.1%}" in (dictated / "MODEL_CARD.md").read_text()
-    model = aq.load_model(dictated / "model.keras")
+    assert f"{about['figures']['validation']['rate']:.1%}" in (short / "MODEL_CARD.md").read_text()
+    model = aq.load_model(short / "model.keras")
     assert model.units.names == ("high", "low", "mid")
 
 
-def test_what_was_trained_is_not_overwritten(run, words, dictated):
-    arguments = ["train", "--data", words, "--out", dictated, "--sr", SR, "--other", "odd", *SPOKEN]
+def test_what_was_trained_is_not_overwritten(run, words, short):
+    arguments = [*FROM, words, "--out", short, *SHORT]
     code, _, err = run(*arguments)
     assert (code, "--resume, or replace it by --overwrite" in err) == (2, True)
     code, _, err = run(*arguments, "--seed", "1", "--resume")
@@ -50,10 +68,14 @@ def test_what_was_trained_is_not_overwritten(run, words, dictated):
 
 
 @pytest.mark.slow
-def test_a_run_that_is_killed_twice_ends_with_the_same_bits(words, dictated, tmp_path):
+def test_a_run_that_is_killed_twice_ends_with_the_same_bits(words, tmp_path):
     out = tmp_path / "run"
-    train_and_be_killed_twice("connected_words", out, "--data", words, "--sr", SR, "--other", "odd", *SPOKEN)
-    assert_same_run(out, dictated)
+    train_and_be_killed_twice("connected_words", out, "--data", words, "--sr", SR, "--other", "odd", *KILLED)
+    whole = tmp_path / "whole"
+    assert (
+        cli.run(load_recipe("connected_words").parser(), [str(a) for a in (*FROM, words, "--out", whole, *KILLED)]) == 0
+    )
+    assert_same_run(out, whole)
 
 
 def test_letters_of_recordings_with_their_texts(run, words, tmp_path):
