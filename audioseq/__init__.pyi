@@ -1,6 +1,7 @@
 from . import (
     audio as audio,
     cli as cli,
+    connected as connected,
     data as data,
     doctor as doctor,
     exports as exports,

@@ -51,6 +51,22 @@ def words(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
+@pytest.fixture(scope="session")
+def dictated(words: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The run folder of a short training on strings of `words`."""
+    from audioseq import cli
+
+    out = tmp_path_factory.mktemp("dictated") / "run"
+    recipe = load_recipe("connected_words")
+    arguments = ["train", "--data", str(words), "--out", str(out), "--sr", str(SR), "--other", "odd", *SPOKEN]
+    assert cli.run(recipe.parser(), arguments) == 0
+    return out
+
+
+SPOKEN = ("--filters", "4", "6", "8", "--recurrent", "24", "--epochs", "12", "--strings", "320", "--batch-size", "8")
+SPOKEN += ("--learning-rate", "0.015")
+
+
 def made_up_tune(seed: int, *, bars: int = 6, tempo: float = 100.0, drums: bool = False) -> pretty_midi.PrettyMIDI:
     """A melody that walks through C major over a bass, on a grid of eighth notes."""
     rng = np.random.default_rng(seed)

@@ -2,6 +2,7 @@ from . import (
     classify as classify,
     common as common,
     described as described,
+    dictate as dictate,
     doctor as doctor,
     download as download,
     enroll as enroll,

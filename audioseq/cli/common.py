@@ -171,7 +171,8 @@ def load(path: str | None, kind: Any = None) -> Any:
     from audioseq.loading.load import load_model
 
     if path is None:
-        path = str(shipped("assets", "music" if kind.__name__ == "SequenceGenerator" else "speech", "model.keras"))
+        music = getattr(kind, "__name__", "") == "SequenceGenerator"
+        path = str(shipped("assets", "music" if music else "speech", "model.keras"))
     return load_model(path, kind)
 
 

@@ -37,11 +37,14 @@ def export(args: argparse.Namespace) -> int:
     common.load_tensorflow()
     import dataclasses
 
+    from audioseq.connected.transcriber import SpeechTranscriber
     from audioseq.exports.writing import export as write
     from audioseq.speech.classifier import SequenceClassifier
 
-    model = common.load(args.model, SequenceClassifier)
-    clips, labels = checked_clips(model, args.model, args.data, args.unknown)
+    model = common.load(args.model, (SequenceClassifier, SpeechTranscriber))
+    clips = labels = None
+    if isinstance(model, SequenceClassifier):
+        clips, labels = checked_clips(model, args.model, args.data, args.unknown)
     if args.int8 and clips is None:
         print("error: --int8 compares labels on recordings: give their folder as --data DIR", file=sys.stderr)
         return common.USAGE

@@ -92,6 +92,7 @@ def _midi(path: Path) -> dict[str, Any]:
 
 def _model(path: Path) -> dict[str, Any]:
     common.load_tensorflow()
+    from audioseq.connected.transcriber import SpeechTranscriber
     from audioseq.loading.load import load_model
     from audioseq.music.generator import SequenceGenerator
     from audioseq.speech.classifier import SequenceClassifier
@@ -104,6 +105,16 @@ def _model(path: Path) -> dict[str, Any]:
             "classes": list(model.class_names),
             "sr": model.sr,
             "seconds": model.duration,
+            "feature": repr(model.feature),
+            "network": model.network.name,
+            "parameters": model.network.count_params(),
+        }
+    if isinstance(model, SpeechTranscriber):
+        return {
+            "kind": "recogniser of connected speech (SpeechTranscriber)",
+            model.units.kind: list(model.units.names),
+            "sr": model.sr,
+            "direction": "both, whole recordings" if model.both_ways else "forwards, can stream",
             "feature": repr(model.feature),
             "network": model.network.name,
             "parameters": model.network.count_params(),

@@ -14,6 +14,7 @@ from audioseq import __version__
 from audioseq.cli import (
     classify,
     common,
+    dictate,
     doctor,
     download,
     enroll,
@@ -30,11 +31,27 @@ from audioseq.cli import (
 
 __all__ = ["main", "parser"]
 
-ROOMS = (classify, listen, enroll, generate, memory, info, plot, features, doctor, evaluate, export, download, recipe)
+ROOMS = (
+    classify,
+    listen,
+    enroll,
+    dictate,
+    generate,
+    memory,
+    info,
+    plot,
+    features,
+    doctor,
+    evaluate,
+    export,
+    download,
+    recipe,
+)
 EXAMPLES = (
     ("audioseq classify left.wav", "which word a recording is"),
     ("audioseq listen --file meeting.wav", "which words are in a long recording, and when; without --file: microphone"),
     ("audioseq enroll --word lumos a.wav b.wav c.wav --out my.keras", "a recogniser that knows one word more"),
+    ("audioseq dictate call.wav --model FILE", "words one after another, with times; without a file: microphone"),
     ('audioseq generate --out new --key "C major"', "new pieces as .mid, .wav and a picture"),
     ("audioseq memory left.wav --out DIR", "what the network remembers of a recording or a .mid"),
     ("audioseq info FILE ...", "what an audio, MIDI, .keras or exported file is"),

@@ -5,6 +5,7 @@ from . import (
     encoded as encoded,
     negatives as negatives,
     rolls as rolls,
+    series as series,
     splits as splits,
     tunes as tunes,
     unknown as unknown,
@@ -40,6 +41,12 @@ from .rolls import (
     RollBatch as RollBatch,
     RollSet as RollSet,
     read_polyphony as read_polyphony,
+)
+from .series import (
+    Series as Series,
+    read_series as read_series,
+    rolling_origins as rolling_origins,
+    windows as windows,
 )
 from .splits import (
     DatasetError as DatasetError,

@@ -1,4 +1,11 @@
-from . import formats as formats, graphs as graphs, parity as parity, runtimes as runtimes, writing as writing
+from . import (
+    formats as formats,
+    graphs as graphs,
+    parity as parity,
+    runtimes as runtimes,
+    transcribers as transcribers,
+    writing as writing,
+)
 from .formats import (
     NEEDS as NEEDS,
     SUFFIX as SUFFIX,
@@ -23,6 +30,9 @@ from .runtimes import (
     ConversionError as ConversionError,
     convert as convert,
     run as run,
+)
+from .transcribers import (
+    TranscriberGraph as TranscriberGraph,
 )
 from .writing import (
     export as export,

@@ -64,18 +64,28 @@ class Graph:
 
     Attributes:
         model: the classifier.
+        class_names: what each score is of.
+        n_samples: of a sound to compare on.
         carry: output names to the input names that they are given to in the next call.
         warm_up: calls before the first that is compared.
     """
 
     warm_up = 0
 
-    def __init__(self, model: SequenceClassifier, *, plain: bool) -> None:
+    def __init__(self, model: Any, *, plain: bool) -> None:
         self.model, self.plain = model, plain
+        self.class_names: tuple[str, ...] = self.names_of(model)
+        self.n_samples = self.samples_of(model)
         self.carry: dict[str, str] = {}
         self.plan = plan_of(model.feature.parts()[0])
         if len(model.feature.parts()) > 1 or not isinstance(self.plan.front, FrontEnd):
             raise StreamError(f"features of spectra can be exported, not yet {type(model.feature).__name__}")
+
+    def names_of(self, model: Any) -> tuple[str, ...]:
+        return tuple(model.class_names)
+
+    def samples_of(self, model: Any) -> int:
+        return int(model.n_samples)
 
     def function(self, stages: bool) -> Any:
         raise NotImplementedError

@@ -96,7 +96,7 @@ class Comparison:
     def __call__(self, sounds: np.ndarray, work: Path) -> ExportReport:
         model = self.graph.model
         metadata = read_metadata(self.file, self.kind)
-        if tuple(metadata["class_names"]) != model.class_names or metadata["sr"] != model.sr:
+        if tuple(metadata["class_names"]) != self.graph.class_names or metadata["sr"] != model.sr:
             raise ParityError("labels", f"the file names {metadata['class_names']} at {metadata['sr']} Hz")
         calls = self.graph.calls(sounds)
         outputs, facts = runtimes.run(self.file, self.kind, calls, carry=self.graph.carry, folder=work)

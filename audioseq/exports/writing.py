@@ -22,9 +22,11 @@ import keras
 import numpy as np
 
 from audioseq.arguments import ArgumentError, require
+from audioseq.connected.transcriber import SpeechTranscriber
 from audioseq.exports.formats import NEEDS, SUFFIX, add_metadata, read_metadata, write_graph
 from audioseq.exports.graphs import ClipGraph, Graph, StreamingGraph
 from audioseq.exports.parity import Comparison, ExportError, ExportReport
+from audioseq.exports.transcribers import TranscriberGraph
 from audioseq.files import FileError, atomic_folder, atomic_path, write_json
 from audioseq.speech.classifier import SequenceClassifier
 from audioseq.speech.streaming import check_model
@@ -33,7 +35,7 @@ __all__ = ["export"]
 
 
 def export(
-    model: SequenceClassifier,
+    model: SequenceClassifier | SpeechTranscriber,
     out: str | os.PathLike[str],
     *,
     format: str,
@@ -46,7 +48,8 @@ def export(
     """Write `model` into the folder `out` in another format, if it gives the same numbers there.
 
     Args:
-        model: any `SequenceClassifier`.
+        model: any `SequenceClassifier`; or a `SpeechTranscriber` that streams, of which the step is written: scores are
+            the probabilities of the blank and each label, and `connected.best_path` makes labels of them.
         out: folder; ``model[_streaming][_int8].tflite`` and the like go there, and ``report.json``.
         format: ``"savedmodel"``, ``"litert"`` (built-in operations alone) or ``"onnx"``.
         int8: weights of the network in 8 bits (dynamic range); the features stay in float. LiteRT only.
@@ -72,9 +75,13 @@ def export(
         >>> report.agreement, report.class_names == model.class_names  # the labels of the Keras model
         (1.0, True)
     """
-    check_model(model)
+    transcriber = isinstance(model, SpeechTranscriber)
+    if not transcriber:
+        check_model(model)
     require(format in SUFFIX, f"format is one of {', '.join(SUFFIX)}", format)
     require(not int8 or format == "litert", "int8 is for litert", format)
+    rule = "int8, streaming=False, clips and labels are of a SequenceClassifier; a SpeechTranscriber has its step alone"
+    require(not transcriber or (streaming and not int8 and clips is None), rule, (int8, streaming))
     require(not int8 or clips is not None, "int8 needs clips, real recordings to compare the labels on", clips)
     if clips is not None:
         clips = _checked_clips(clips, model)
@@ -86,19 +93,20 @@ def export(
     if missing:
         raise ExportError(f'{format} needs {", ".join(missing)}: pip install "audioseq[export]"')
     plain = format == "onnx"
-    graph: Graph = StreamingGraph(model, plain=plain) if streaming else ClipGraph(model, plain=plain)
+    kind = TranscriberGraph if transcriber else StreamingGraph if streaming else ClipGraph
+    graph: Graph = kind(model, plain=plain)
     target = Path(out) / f"model{'_streaming' if streaming else ''}{'_int8' if int8 else ''}{SUFFIX[format]}"
     entries = Path(out) / "report.json"
-    sounds = _synthetic_sounds(model)
+    sounds = _synthetic_sounds(graph.n_samples, model.sr)
     if clips is not None:
         sounds = np.concatenate([clips, sounds])
     place = atomic_folder if format == "savedmodel" else atomic_path
     try:
         with place(target) as file, tempfile.TemporaryDirectory(prefix=".export-", dir=out) as work:
             if not overwrite:
-                _check_earlier(target, format, model)
+                _check_earlier(target, format, graph.class_names)
             write_graph(graph, file, format, int8, work=Path(work))
-            add_metadata(file, format, {"class_names": list(model.class_names), "sr": model.sr, **graph.metadata()})
+            add_metadata(file, format, {"class_names": list(graph.class_names), "sr": model.sr, **graph.metadata()})
             report = Comparison(graph, file, format, int8, labels)(sounds, Path(work))
             report = dataclasses.replace(report, file=str(target))
             # whatever happens now, the report of an earlier file never stands beside another file
@@ -133,7 +141,7 @@ def _checked_labels(labels: Any, clips: np.ndarray | None, model: SequenceClassi
     raise ArgumentError(f"labels are {rule}. Received: {received}")
 
 
-def _check_earlier(file: Path, kind: str, model: SequenceClassifier) -> None:
+def _check_earlier(file: Path, kind: str, class_names: tuple[str, ...]) -> None:
     """Raise ExportError for a file that is anything but an export of a model with the same class names."""
     if not file.exists():
         return
@@ -141,19 +149,19 @@ def _check_earlier(file: Path, kind: str, model: SequenceClassifier) -> None:
         names = read_metadata(file, kind)["class_names"]
     except FileError as error:
         raise ExportError(f"{error}; overwrite=True replaces it") from error
-    if tuple(names) != model.class_names:
+    if tuple(names) != class_names:
         raise ExportError(f"{file}: is the export of a model of {', '.join(names)}; overwrite=True replaces it")
 
 
-def _synthetic_sounds(model: SequenceClassifier) -> np.ndarray:
-    """Silence, a click, noise at four levels, a sweep and full-scale noise, ``(8, samples)``."""
-    n, rng = model.n_samples, np.random.default_rng(0)
+def _synthetic_sounds(n: int, sr: int) -> np.ndarray:
+    """Silence, a click, noise at four levels, a sweep and full-scale noise, ``(8, n)``."""
+    rng = np.random.default_rng(0)
     sounds = np.zeros((8, n), np.float32)
     sounds[1, n // 2] = 1.0
     for row, level in zip(sounds[2:6], (1e-4, 1e-3, 1e-2, 1e-1), strict=True):
         row[:] = level * rng.standard_normal(n)
-    seconds = np.arange(n) / model.sr
-    sounds[6] = 0.5 * np.sin(np.pi * model.sr / 2 / model.duration * seconds**2)
+    seconds = np.arange(n) / sr
+    sounds[6] = 0.5 * np.sin(np.pi * sr / 2 / (n / sr) * seconds**2)
     sounds[7] = rng.uniform(-1, 1, n)
     return sounds
 

@@ -10,12 +10,13 @@ from typing import Any
 
 import keras
 
+from audioseq.connected.transcriber import SpeechTranscriber
 from audioseq.features import layer  # noqa: F401, registers what a network may begin with
 from audioseq.loading.archive import CONFIG, WEIGHTS, unpack
 from audioseq.loading.building import check_size
 from audioseq.loading.config import Config, read_config, shown
 from audioseq.loading.weights import check_weights
-from audioseq.models import layers  # noqa: F401, registers what a network may be made of
+from audioseq.models import ctc, layers  # noqa: F401, registers what a network may be made of
 from audioseq.models.saving import ModelError, WholeModel
 from audioseq.music.generator import SequenceGenerator
 from audioseq.speech.classifier import SequenceClassifier
@@ -23,14 +24,20 @@ from audioseq.speech.classifier import SequenceClassifier
 __all__ = ["load_model"]
 
 # what can be saved, and the recipe that uses it
-RECIPES: dict[type[WholeModel], str] = {SequenceClassifier: "speech_commands", SequenceGenerator: "music_generation"}
+RECIPES: dict[type[WholeModel], str] = {
+    SequenceClassifier: "speech_commands",
+    SequenceGenerator: "music_generation",
+    SpeechTranscriber: "connected_words",
+}
 # what Keras puts before the reason
 BEFORE = ["Exception encountered: ", "Error encountered:\n\n", "Error encountered during deserialization: "]
 BEFORE += ["Example error message for object "]
 LONGEST_REASON = 400
 
 
-def load_model(path: str | os.PathLike[str], kind: type[keras.Model] | None = None) -> Any:
+def load_model(
+    path: str | os.PathLike[str], kind: type[keras.Model] | tuple[type[keras.Model], ...] | None = None
+) -> Any:
     """Read a model that was saved by `SequenceClassifier.save` or `SequenceGenerator.save`, or any network of Keras'
     own layers, ours, and those of the user's that are registered in this process: nothing else is needed.
 
@@ -40,7 +47,7 @@ def load_model(path: str | os.PathLike[str], kind: type[keras.Model] | None = No
 
     Args:
         path: a ``.keras`` file.
-        kind: the class that it must be of; None: any.
+        kind: the class that it must be of, or several of which one will do; None: any.
 
     Returns:
         The model, not compiled: of the class that was saved.
@@ -72,7 +79,7 @@ def load_model(path: str | os.PathLike[str], kind: type[keras.Model] | None = No
         raise ModelError(f"{path}: cannot be loaded ({type(error).__name__}: {first_cause(error)})") from error
 
 
-def _load(path: Path, folder: Path, kind: type[keras.Model] | None) -> keras.Model:
+def _load(path: Path, folder: Path, kind: Any) -> keras.Model:
     unpack(path, folder)
     config = read_config(folder / CONFIG)
     _check_kind(config, kind)
@@ -84,14 +91,15 @@ def _load(path: Path, folder: Path, kind: type[keras.Model] | None) -> keras.Mod
     return model
 
 
-def _check_kind(config: Config, kind: type[keras.Model] | None) -> None:
+def _check_kind(config: Config, kind: Any) -> None:
     name = config.tree["class_name"]
     own = keras.Sequential if name == "Sequential" else keras.Model
     found = config.custom.get(config.tree.get("registered_name") or name, own)
     if kind is None or issubclass(found, kind):
         return
     goes = f": it goes with recipes/{RECIPES[found]}.py" if found in RECIPES else ""
-    raise ModelError(f"is a {shown(name).strip(chr(39))}, not a {kind.__name__}{goes}")
+    names = " or ".join(one.__name__ for one in (kind if isinstance(kind, tuple) else (kind,)))
+    raise ModelError(f"is a {shown(name).strip(chr(39))}, not a {names}{goes}")
 
 
 def _check_state(part: Any) -> None:

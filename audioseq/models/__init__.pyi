@@ -1,13 +1,22 @@
 from . import (
+    ctc as ctc,
     enrolled as enrolled,
     layers as layers,
     pretrained as pretrained,
     recurrent as recurrent,
     rolls as rolls,
     saving as saving,
+    series as series,
     sizes as sizes,
     sound as sound,
     tokens as tokens,
+)
+from .ctc import (
+    BLANK as BLANK,
+    BothWays as BothWays,
+    ctc_loss as ctc_loss,
+    ctc_lstm as ctc_lstm,
+    states_of as states_of,
 )
 from .enrolled import (
     Enrolled as Enrolled,
@@ -28,6 +37,7 @@ from .pretrained import (
 )
 from .recurrent import (
     LSTM as LSTM,
+    on_cpu as on_cpu,
 )
 from .rolls import (
     polyphony_lstm as polyphony_lstm,
@@ -38,6 +48,11 @@ from .saving import (
     check_clock as check_clock,
     full_precision as full_precision,
 )
+from .series import (
+    fit_linear as fit_linear,
+    forecaster as forecaster,
+    quantile_loss as quantile_loss,
+)
 from .sizes import (
     check_dropout as check_dropout,
     check_sizes as check_sizes,
@@ -47,6 +62,7 @@ from .sound import (
     TIME_STRIDE as TIME_STRIDE,
     attention_rnn as attention_rnn,
     cnn_lstm as cnn_lstm,
+    convolutions as convolutions,
     feed_forward as feed_forward,
     gru as gru,
     lstm as lstm,

@@ -13,7 +13,7 @@ from typing import Any
 
 import keras
 
-__all__ = ["LSTM"]
+__all__ = ["LSTM", "on_cpu"]
 
 
 @keras.saving.register_keras_serializable("audioseq")
@@ -32,7 +32,7 @@ class LSTM(keras.layers.LSTM):
     """
 
     def call(self, sequences: Any, initial_state: Any = None, mask: Any = None, training: bool = False) -> Any:
-        if not training or mask is not None or initial_state is not None or not self._plain or not _on_cpu():
+        if not training or mask is not None or initial_state is not None or not self._plain or not on_cpu():
             return super().call(sequences, initial_state=initial_state, mask=mask, training=training)
         cell = self.cell
         states = _sequence(sequences, cell.kernel.value, cell.recurrent_kernel.value, cell.bias.value)
@@ -52,7 +52,8 @@ class LSTM(keras.layers.LSTM):
         )
 
 
-def _on_cpu() -> bool:
+def on_cpu() -> bool:
+    """Whether Keras computes with TensorFlow's CPU kernels."""
     if keras.backend.backend() != "tensorflow":
         return False
     import tensorflow as tf

@@ -24,6 +24,7 @@ __all__ = [
     "TIME_STRIDE",
     "attention_rnn",
     "cnn_lstm",
+    "convolutions",
     "feed_forward",
     "gru",
     "lstm",
@@ -110,7 +111,7 @@ def cnn_lstm(
     check_sizes_of_layers(filters=filters)
     check_dropout(dropout)
     inputs = keras.Input((None, n_features))
-    x = _convolutions(inputs, n_features, filters, causal=True)  # (batch, time / 4, channels)
+    x = convolutions(inputs, n_features, filters, causal=True)  # (batch, time / 4, channels)
     x = layers.Dropout(dropout)(x)
     x = LSTM(units, return_sequences=True, dtype=FULL)(x)  # (batch, time / 4, units)
     weights = layers.Softmax(axis=1)(layers.Dense(heads, dtype=FULL)(x))  # (batch, time / 4, heads)
@@ -141,7 +142,7 @@ def attention_rnn(
     check_dropout(dropout)
     require(heads <= 2 * units, f"heads share the {2 * units} numbers of a state", heads)
     inputs = keras.Input((None, n_features))
-    x = _convolutions(inputs, n_features, filters, causal=False)  # (batch, time / 4, channels)
+    x = convolutions(inputs, n_features, filters, causal=False)  # (batch, time / 4, channels)
     for _ in range(2):
         x = layers.Dropout(dropout)(x)
         both_ways = layers.Bidirectional(layers.GRU(units, return_sequences=True, dtype=FULL), dtype=FULL)
@@ -155,10 +156,10 @@ def attention_rnn(
     return keras.Model(inputs, layers.Dense(n_classes, dtype=FULL)(x), name="attention_rnn")
 
 
-TIME_STRIDE = 4  # frames to a state behind `_convolutions`
+TIME_STRIDE = 4  # frames to a state behind `convolutions`
 
 
-def _convolutions(x: Any, n_features: int, filters: Sequence[int], *, causal: bool) -> Any:
+def convolutions(x: Any, n_features: int, filters: Sequence[int], *, causal: bool) -> Any:
     """``(batch, time, features)`` to ``(batch, time / TIME_STRIDE, channels)``.
 
     Each 2-D convolution halves the frequencies, the first and the third halve the time too; each but the first is

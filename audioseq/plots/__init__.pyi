@@ -1,10 +1,15 @@
 from . import (
+    connected as connected,
     figure as figure,
     memory as memory,
     piano_roll as piano_roll,
     recognition as recognition,
+    series as series,
     sound as sound,
     training as training,
+)
+from .connected import (
+    label_probabilities as label_probabilities,
 )
 from .figure import (
     BEST as BEST,
@@ -24,6 +29,9 @@ from .piano_roll import (
 from .recognition import (
     confusion_matrix as confusion_matrix,
     detection_curve as detection_curve,
+)
+from .series import (
+    forecasts as forecasts,
 )
 from .sound import (
     frames as frames,

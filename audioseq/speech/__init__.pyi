@@ -21,6 +21,7 @@ from .calibration import (
 from .classifier import (
     Classification as Classification,
     SequenceClassifier as SequenceClassifier,
+    is_statistic as is_statistic,
 )
 from .detector import (
     Detector as Detector,
@@ -47,10 +48,13 @@ from .evaluation import (
     wilson_interval as wilson_interval,
 )
 from .streaming import (
+    Part as Part,
     StreamError as StreamError,
     Streaming as Streaming,
     StreamState as StreamState,
+    carrying as carrying,
     check_model as check_model,
+    predicting as predicting,
     steps_of as steps_of,
 )
 from .thresholds import (

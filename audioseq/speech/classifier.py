@@ -20,7 +20,7 @@ from audioseq.models.saving import WholeModel, full_precision
 if TYPE_CHECKING:
     from audioseq.speech.streaming import Streaming
 
-__all__ = ["Classification", "SequenceClassifier"]
+__all__ = ["Classification", "SequenceClassifier", "is_statistic"]
 
 LONGEST = 3600  # seconds of a clip
 LARGEST = 1e30  # mean or variance of a feature
@@ -104,8 +104,8 @@ class SequenceClassifier(WholeModel):
         if (mean is None) != (variance is None):
             raise ValueError("mean and variance go together. Received one of them")
         rule = f"is a finite number for each of {feature.n_features} features"
-        require(_is_statistic(mean, feature.n_features, -np.inf), f"mean {rule}", mean)
-        require(_is_statistic(variance, feature.n_features, 0.0), f"variance {rule}, 0 or above", variance)
+        require(is_statistic(mean, feature.n_features, -np.inf), f"mean {rule}", mean)
+        require(is_statistic(variance, feature.n_features, 0.0), f"variance {rule}, 0 or above", variance)
         self.feature = feature
         self.class_names = tuple(class_names)
         self.duration = float(duration)
@@ -259,7 +259,8 @@ class SequenceClassifier(WholeModel):
         return cls(**config)
 
 
-def _is_statistic(values: Any, n: int, least: float) -> bool:
+def is_statistic(values: Any, n: int, least: float) -> bool:
+    """Whether it is None, or a finite number for each of `n` features, `least` or above."""
     if values is None:
         return True
     try:

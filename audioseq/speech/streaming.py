@@ -28,7 +28,7 @@ from audioseq.arguments import require
 from audioseq.features.stream import FrameState, check_block
 from audioseq.models.sound import TIME_STRIDE
 
-__all__ = ["StreamError", "StreamState", "Streaming", "check_model", "steps_of"]
+__all__ = ["Part", "StreamError", "StreamState", "Streaming", "carrying", "check_model", "predicting", "steps_of"]
 
 CHUNK = 128  # scores computed at a time
 
@@ -241,21 +241,21 @@ def step(model: Recogniser, steps: Steps, frames: Any, window: Any, *before: Any
     return scores, seen[:, ops.shape(x)[1] :], *rows
 
 
-class _Part(keras.Function):
+class Part(keras.Function):
     """A network between two of its tensors, run as it predicts, not as it trains.
 
     A `keras.Model` from an inner tensor would call the network's layers anew and leave nodes in them for ever.
     """
 
     def call(self, inputs: Any) -> Any:
-        return self._run_through_graph(inputs, operation_fn=_predicting)
+        return self._run_through_graph(inputs, operation_fn=predicting)
 
     @property
     def layers(self) -> list[keras.layers.Layer]:
         return [operation for operation in self.operations if isinstance(operation, layers.Layer)]
 
 
-def _predicting(operation: Any) -> Callable[..., Any]:
+def predicting(operation: Any) -> Callable[..., Any]:
     """A layer with ``training=False``, also where it was called otherwise when the network was made."""
     if "training" not in inspect.signature(operation.call).parameters:
         return operation
@@ -291,8 +291,8 @@ def _apart(network: keras.Model, states: Any, n_frames: int, n_features: int) ->
     """The network cut at the tensor `states`. Raises StreamError, or what Keras raises, where that cannot be."""
     if isinstance(states, list):
         raise StreamError("the recurrent layer reads more than one tensor, such as a mask")
-    local, rest = _Part(network.input, states), _Part(states, network.output)
-    carried, rows = _carrying(local)
+    local, rest = Part(network.input, states), Part(states, network.output)
+    carried, rows = carrying(local)
 
     def count(n: int) -> int:
         return int(local.compute_output_shape((1, n, n_features))[1])
@@ -312,7 +312,7 @@ def _apart(network: keras.Model, states: Any, n_frames: int, n_features: int) ->
     return Steps(carried, tuple(rows), rest, stride, 1, count(n_frames), int(states.shape[-1]), sees)
 
 
-def _carrying(local: _Part) -> tuple[Callable[..., list[Any]], list[tuple[int, ...]]]:
+def carrying(local: Part) -> tuple[Callable[..., list[Any]], list[tuple[int, ...]]]:
     """The layers of `local` with rows that are carried where zeros stood before the first, and those rows' shapes."""
     begin, end, inner = local.inputs[0], local.outputs[0], local.layers[1:]
     known, shapes = {id(begin)}, []
@@ -343,7 +343,7 @@ def _carrying(local: _Part) -> tuple[Callable[..., list[Any]], list[tuple[int, .
                     after.append(x[:, -top:])
                 values[id(layer.output)] = ops.pad(x, ((0, 0), (0, 0), (left, right), (0, 0)))
             else:
-                values[id(layer.output)] = _predicting(layer)(x)
+                values[id(layer.output)] = predicting(layer)(x)
         return [values[id(end)], *after]
 
     return carried, shapes

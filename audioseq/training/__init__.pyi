@@ -8,6 +8,7 @@ from . import (
     runs as runs,
     settings as settings,
     trainees as trainees,
+    transcribers as transcribers,
     workers as workers,
 )
 from .augment import (
@@ -70,6 +71,10 @@ from .trainees import (
     Trainee as Trainee,
     clip_scores as clip_scores,
     feature_statistics as feature_statistics,
+)
+from .transcribers import (
+    SpokenText as SpokenText,
+    frame_statistics as frame_statistics,
 )
 from .workers import (
     Alone as Alone,

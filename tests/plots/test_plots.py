@@ -292,3 +292,30 @@ def test_words_in_any_script_ask_for_a_font_that_has_them(tmp_path, monkeypatch)
     figure.save_figure(tmp_path / "a.png", fig)
     assert wide.get_fontfamily() == ["DejaVu Sans", "Noto Sans CJK JP"]
     assert plain.get_fontfamily() == ["sans-serif"]
+
+
+def test_labels_stand_over_the_places_where_they_are_most_probable(tmp_path, monkeypatch):
+    from audioseq.plots import connected
+
+    figures = []
+    monkeypatch.setattr(connected, "save_figure", lambda path, fig: figures.append(fig))
+    rows = np.full((50, 3), 0.02)
+    rows[:, 0], rows[10, 1], rows[30, 2] = 0.96, 0.9, 0.9
+    plots.label_probabilities(tmp_path / "a.png", np.zeros((200, 8)), rows, ["call", "five"], seconds=2.0)
+    texts = {text.get_text(): text.xy[0] for text in figures[0].axes[1].texts}
+    assert texts == {"call": pytest.approx(0.42), "five": pytest.approx(1.22)}  # middles of the states 10 and 30
+    at = [("call", 0.4), ("five", 1.2)]
+    plots.label_probabilities(tmp_path / "b.png", np.zeros((200, 8)), rows, ["call", "five"], seconds=2.0, words=at)
+    assert {text.get_text(): text.xy[0] for text in figures[1].axes[1].texts} == dict(at)
+
+
+def test_forecasts_are_drawn_where_they_begin(tmp_path, monkeypatch):
+    from audioseq.plots import series
+
+    figures = []
+    monkeypatch.setattr(series, "save_figure", lambda path, fig: figures.append(fig))
+    rows = np.stack([np.full(4, -1.0), np.arange(4.0), np.full(4, 9.0)], axis=1)
+    plots.forecasts(tmp_path / "a.png", np.zeros(40), [(32, rows), (36, rows)], times=[str(i) for i in range(40)])
+    lines = [line for line in figures[0].axes[0].lines if len(line.get_xdata()) == 4]
+    assert [list(line.get_xdata()) for line in lines] == [[32, 33, 34, 35], [36, 37, 38, 39]]
+    assert list(lines[0].get_ydata()) == [0.0, 1.0, 2.0, 3.0]

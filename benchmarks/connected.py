@@ -1,0 +1,335 @@
+"""Connected speech, measured: the tables of docs/benchmarks.md.
+
+    python benchmarks/connected.py an4 --data AN4 --out RUNS [--folds 0 1 2 3 4] [--epochs 60]
+    python benchmarks/connected.py strings --data SHARED --out RUNS [--epochs 45]
+    python benchmarks/connected.py decoding
+
+`an4` trains letters on four fifths of the speakers and tests on the others, fold by fold: without any language, with a
+lexicon and a bigram of the training texts, whose weight and bonus are chosen on three more speakers. `strings` trains
+fifteen words at 8 kHz on strings of single words of Speech Commands and FSDD, and tests on other speakers' strings with
+noise at 10 dB, on ten-digit numbers that other people read, and on sounds and speech without the words. `decoding`
+times the decoders on one core. A run that is there is taken as it is; one that was cut short goes on.
+"""
+
+from __future__ import annotations
+
+import argparse
+import itertools
+import os
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+DIGITS = ("zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine")
+FOLDS = 5
+WEIGHTS, BONUSES = (0.3, 0.6, 1.0, 1.5), (0.0, 1.0, 2.0)
+
+
+def fit(model: Any, learned: Any, check: Any, out: Path, *, epochs: int, keep_last: bool, rate: float) -> Any:
+    """Train by `training.fit`, or go on; the model with its weights."""
+    from audioseq import training
+    from audioseq.training import augment, transcribers
+
+    trained = transcribers.SpokenText(
+        model,
+        frames=[
+            augment.FilterAugment(gain=0.4, bands=4),
+            augment.SpecAugment(time_masks=2, time_width=12, feature_masks=2, feature_width=6),
+        ],
+        keep_last=keep_last,
+    )
+    how = training.Settings(epochs=epochs, batch_size=16, learning_rate=rate, weight_decay=0.02, ema=0.05)
+    fitted = training.fit(trained, learned, check, how, out=out, resume=(out / "checkpoint.npz").is_file(), verbose=2)
+    model.save(out / "model.keras")
+    print(f"{out}: {fitted}", flush=True)
+    return model
+
+
+# ---------------------------------------------------------------------------------------------------- letters
+
+
+def an4_fold(args: argparse.Namespace, fold: int) -> dict[str, Any]:
+    """Train on a fold, unless that is done; what it makes of the texts of its test speakers."""
+    import keras
+
+    import audioseq as aq
+    from audioseq import models
+    from audioseq.connected import Bigram, LexiconSearch, SpeechTranscriber, transcripts
+    from audioseq.data.splits import GroupSplit
+    from audioseq.training import transcribers
+
+    speakers = sorted({row.speaker for row in transcripts.read_table(args.data)})
+    order = np.random.default_rng(0).permutation(speakers).tolist()
+    test = order[fold::FOLDS]
+    check = [speaker for speaker in order if speaker not in test][:3]
+    feature = aq.LogMel(sr=16000, n_fft=512, win_length=400, hop_length=160, n_mels=40)
+    found = transcripts.transcript_folder(
+        args.data,
+        feature,
+        units="letters",
+        speeds=(1.0, 0.9, 1.1),
+        join=0.3,
+        split=GroupSplit(validation=check, testing=test),
+    )
+    out = args.out / f"fold{fold}"
+    if (out / "model.keras").is_file():
+        model = aq.load_model(out / "model.keras", SpeechTranscriber)
+    else:
+        keras.utils.set_random_seed(0)
+        mean, variance = transcribers.frame_statistics(found.training)
+        network = models.ctc_lstm(40, len(found.units), filters=(24, 32, 48), units=(128, 128), both_ways=True)
+        model = SpeechTranscriber(feature, network, found.units, mean=mean, variance=variance)
+        fit(model, found.training, found.validation, out, epochs=args.epochs, keep_last=True, rate=3e-3)
+    language = Bigram.of_texts(found.training.texts)
+    rows = {
+        side: [model.log_probabilities(f[0]) for f in getattr(found, side).frames] for side in ("validation", "testing")
+    }
+
+    def texts(side: str, search: Any, beam: int = 16) -> list[str]:
+        from audioseq.connected import prefix_beam
+
+        return [model.units.text(prefix_beam(one, search, beam=beam)[0].labels) for one in rows[side]]
+
+    from audioseq.connected import best_path, word_errors
+
+    tried = {}
+    for weight, bonus in itertools.product(WEIGHTS, BONUSES):
+        search = LexiconSearch(found.units, None, language, weight=weight, bonus=bonus)
+        tried[weight, bonus] = word_errors(found.validation.texts, texts("validation", search), draws=1).rate
+    weight, bonus = min(tried, key=lambda pair: tried[pair])
+    search = LexiconSearch(found.units, None, language, weight=weight, bonus=bonus)
+    return {
+        "spoken": found.testing.texts,
+        "speakers": found.testing.speakers,
+        "best path": [model.units.text(best_path(one)[0]) for one in rows["testing"]],
+        "beam 16": texts("testing", None),
+        "lexicon and bigram": texts("testing", search),
+        "unknown": sum(word not in language.words for text in found.testing.texts for word in text.split()),
+        "weight": weight,
+        "bonus": bonus,
+    }
+
+
+def an4(args: argparse.Namespace) -> dict[str, Any]:
+    """The table of letters."""
+    from audioseq.connected import word_errors
+
+    folds = {fold: an4_fold(args, fold) for fold in args.folds}
+    results: dict[str, Any] = {}
+    for way in ("best path", "beam 16", "lexicon and bigram"):
+        each = {k: word_errors(f["spoken"], f[way], speakers=f["speakers"]) for k, f in folds.items()}
+        spoken, predicted, speakers = (
+            [x for f in folds.values() for x in f[key]] for key in ("spoken", way, "speakers")
+        )
+        total = word_errors(spoken, predicted, speakers=speakers)
+        listed = ", ".join(f"fold {k} {one.rate:.1%}" for k, one in each.items())
+        print(f"{way:20} {total}\n{'':20} {listed}")
+        results[way] = {"all": total.to_dict(), "folds": {k: one.rate for k, one in each.items()}}
+    chosen = {k: (f["weight"], f["bonus"], f["unknown"]) for k, f in folds.items()}
+    print(f"weight, bonus, and words of the test that no training text has, by fold: {chosen}")
+    return results
+
+
+# ---------------------------------------------------------------------------------------------------- strings
+
+
+def string_model(args: argparse.Namespace) -> tuple[Any, Any, Any]:
+    """The transcriber of words, trained unless that is done; the words of the validation speakers; and the units."""
+    import keras
+
+    import audioseq as aq
+    from audioseq import models
+    from audioseq.connected import SpeechTranscriber, StringSet, Units
+    from audioseq.data.negatives import find_negatives
+    from audioseq.data.splits import GroupSplit
+    from audioseq.data.words import word_folder
+    from audioseq.training import transcribers
+
+    sr = 8000
+    feature = aq.LogMel(sr=sr, n_fft=256, win_length=200, hop_length=80, n_mels=40)
+    commands = word_folder(args.data / "speech_commands", sr=sr, unknown=("bed", "cat", "happy"))
+    more = word_folder(args.data / "speech_words", sr=sr, split=GroupSplit(validation=0.05, testing=0.0))
+    digits = word_folder(args.data / "fsdd", sr=sr, split=GroupSplit(validation=["theo"], testing=[]))
+    spell = {str(i): word for i, word in enumerate(DIGITS)}
+    twelve = [name for name in commands.class_names if not name.startswith("_")]
+    units = Units(tuple(sorted({*twelve, *DIGITS})))
+    out = args.out / "strings"
+    if (out / "model.keras").is_file():
+        return aq.load_model(out / "model.keras", SpeechTranscriber), commands, twelve
+    negatives = find_negatives([args.negatives], sr=sr, words=units.names)
+    learned = StringSet(
+        [commands.training, digits.training, more.training],
+        units,
+        feature,
+        size=1000,
+        spell=spell,
+        noise=commands.noise,
+        negatives=negatives,
+        shares=(0.62, 0.33, 0.05),
+    )
+    how = noisy_strings()
+    check = StringSet(
+        [commands.validation, digits.validation],
+        units,
+        feature,
+        size=100,
+        spell=spell,
+        noise=commands.noise,
+        fixed=1,
+        shares=(0.7, 0.3),
+        how=how,
+    )
+    keras.utils.set_random_seed(0)
+    mean, variance = transcribers.frame_statistics(learned, most=300)
+    network = models.ctc_lstm(40, len(units), filters=(24, 32, 48), units=(128, 128))
+    model = SpeechTranscriber(feature, network, units, mean=mean, variance=variance)
+    fit(model, learned, check, out, epochs=args.epochs, keep_last=False, rate=4e-3)
+    return model, commands, twelve
+
+
+def noisy_strings() -> Any:
+    """Three to seven words by one speaker, with noise at 10 dB."""
+    from audioseq.connected import Strings
+
+    return Strings(
+        words=(3, 7), empty=0.0, other=0.0, mixed=0.0, speed=(1.0, 1.0), snr=(10.0, 10.0), noisy=1.0, roomy=0.0
+    )
+
+
+def spoken_by(model: Any, y: np.ndarray, search: Any = None, least: float = 0.0) -> tuple[list[Any], list[float]]:
+    """The words of a signal in blocks of 100 ms, and how many seconds after its place each became certain."""
+    from audioseq.connected import WordStream
+
+    stream, words, delays = WordStream(model, search), [], []
+    block = model.sr // 10
+    for begin in range(0, len(y), block):
+        found = [word for word in stream.push(y[begin : begin + block]) if word.score >= least]
+        words += found
+        delays += [stream.seconds - word.end for word in found]
+    return words + [word for word in stream.finish() if word.score >= least], delays
+
+
+def sounds_of(folder: Path, sr: int) -> Iterator[np.ndarray]:
+    """Every recording of a folder."""
+    from audioseq.audio.reading import find_audio, load
+
+    for path in find_audio(folder):
+        yield load(path, sr=sr)[0]
+
+
+def strings(args: argparse.Namespace) -> dict[str, Any]:
+    """The table of words."""
+    from audioseq.audio.reading import load
+    from audioseq.connected import Grammar, StringSet, Units, word_errors
+    from audioseq.data.negatives import find_negatives
+
+    model, commands, twelve = string_model(args)
+    sounds = list(sounds_of(args.data / "everyday_sounds", model.sr))
+    test = StringSet(
+        [commands.validation], Units(tuple(twelve)), model.feature, size=300, how=noisy_strings(), noise=sounds, fixed=9
+    )
+    results: dict[str, Any] = {}
+    signals = [test.string(i)[0] for i in range(len(test))]
+    texts = [test.text(i) for i in range(len(test))]
+    voices = [test.voice(i) for i in range(len(test))]
+    numbers = [
+        line.split("\t") for line in (args.data / "connected_words/phone_numbers/numbers.tsv").read_text().splitlines()
+    ]
+    phones = [(row[0], " ".join(DIGITS[int(d)] for d in row[3])) for row in numbers[1:]]
+    recordings = [load(args.data / "connected_words/phone_numbers" / name, sr=model.sr)[0] for name, _ in phones]
+    digits = Grammar("<digit>+", model.units)
+    others = find_negatives([args.foreign], sr=model.sr, words=model.units.names)
+    speech = [others.samples[a:b].astype(np.float32) / 32768 for a, b in others.stretches]
+    for least in args.least:
+        row: dict[str, Any] = {}
+        begun = time.perf_counter()
+        found = [spoken_by(model, y, least=least) for y in signals]
+        took = time.perf_counter() - begun
+        row["strings"] = word_errors(texts, [" ".join(w.text for w in words) for words, _ in found], speakers=voices)
+        delays = [delay for _, each in found for delay in each]
+        row["delay"] = [float(np.quantile(delays, q)) for q in (0.5, 0.95)]
+        row["real_time"] = took / sum(map(len, signals)) * model.sr
+        for name, search in (("phones", None), ("phones, digits alone", digits)):
+            said = [" ".join(w.text for w in spoken_by(model, y, search, least)[0]) for y in recordings]
+            row[name] = word_errors([text for _, text in phones], said, names=[name for name, _ in phones])
+        for name, quiet in (("everyday_sounds", sounds), ("other speech", speech)):
+            seconds = sum(map(len, quiet)) / model.sr
+            false = sum(len(spoken_by(model, y, least=least)[0]) for y in quiet)
+            row[name] = {"words": false, "hours": seconds / 3600, "an hour": false / seconds * 3600}
+        print(f"\nwords of a score of {least:g} or above:")
+        for name, value in row.items():
+            print(f"  {name:22} {value}")
+        results[str(least)] = {k: v.to_dict() if hasattr(v, "to_dict") else v for k, v in row.items()}
+    return results
+
+
+# --------------------------------------------------------------------------------------------------- decoding
+
+
+def decoding(args: argparse.Namespace) -> dict[str, float]:
+    """How many times faster than real time the decoders are, on rows as a trained network gives them: 40 ms each."""
+    from audioseq.connected import Bigram, LexiconSearch, Units, best_path, prefix_beam
+
+    rng = np.random.default_rng(0)
+    units = Units(tuple(" ABCDEFGHIJKLMNOPQRSTUVWXYZ"), "letters")
+    words = ["".join(rng.choice(list("ABCDEFGHIJ"), 4)) for _ in range(100)]
+    texts = [" ".join(rng.choice(words, 6)) for _ in range(200)]
+    rows = []
+    for text in texts[:40]:
+        logits = rng.normal(size=(4 * len(text), 28))
+        logits[:, 0] += 7
+        for i, label in enumerate(units.encode(text)):
+            logits[4 * i + 2, [0, label]] = (3.0, 8.0)
+        rows.append(logits - np.log(np.exp(logits).sum(-1, keepdims=True)))
+    seconds = sum(map(len, rows)) * 0.04
+    search = LexiconSearch(units, None, Bigram.of_texts(texts))
+    results = {}
+    for name, decode in (
+        ("best path", best_path),
+        ("beam 8", lambda one: prefix_beam(one, beam=8)),
+        ("beam 16", lambda one: prefix_beam(one, beam=16)),
+        ("beam 8, lexicon and bigram", lambda one: prefix_beam(one, search, beam=8)),
+    ):
+        times = []
+        for _ in range(3):
+            begun = time.process_time()
+            for one in rows:
+                decode(one)
+            times.append(time.process_time() - begun)
+        results[name] = seconds / min(times)
+        print(f"{name:28} {results[name]:8,.0f} times faster than real time")
+    return results
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    commands = parser.add_subparsers(required=True)
+    for name, command in (("an4", an4), ("strings", strings), ("decoding", decoding)):
+        one = commands.add_parser(name)
+        one.set_defaults(command=command)
+        one.add_argument("--json", type=Path, metavar="FILE")
+        if name != "decoding":
+            one.add_argument("--data", type=Path, required=True)
+            one.add_argument("--out", type=Path, required=True)
+            one.add_argument("--epochs", type=int, default=60 if name == "an4" else 45)
+    commands.choices["an4"].add_argument("--folds", type=int, nargs="+", default=list(range(FOLDS)))
+    one = commands.choices["strings"]
+    one.add_argument("--negatives", type=Path, required=True, help="long recordings for training, with segments.tsv")
+    one.add_argument("--foreign", type=Path, required=True, help="recordings of other people without the words")
+    one.add_argument("--least", type=float, nargs="+", default=[0.0, 0.5, 0.8])
+    args = parser.parse_args()
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    results = args.command(args)
+    if args.json:
+        from audioseq.files import write_json
+
+        write_json(args.json, results)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
