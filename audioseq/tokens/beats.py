@@ -156,6 +156,11 @@ class BeatTokenizer(Tokenizer):
 
     @property
     def _lowest(self) -> int:
+        return self.lowest_pitch
+
+    @property
+    def lowest_pitch(self) -> int:
+        """The MIDI pitch of the first pitch token."""
         return 0 if self.parts else self.low
 
     def pitched(self, tokens: np.ndarray) -> np.ndarray:
