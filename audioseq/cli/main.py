@@ -19,7 +19,9 @@ from audioseq.cli import (
     evaluate,
     export,
     features,
+    fill,
     generate,
+    harmonise,
     info,
     listen,
     memory,
@@ -29,11 +31,28 @@ from audioseq.cli import (
 
 __all__ = ["main", "parser"]
 
-ROOMS = (classify, listen, generate, memory, info, plot, features, doctor, evaluate, export, download, recipe)
+ROOMS = (
+    classify,
+    listen,
+    generate,
+    fill,
+    harmonise,
+    memory,
+    info,
+    plot,
+    features,
+    doctor,
+    evaluate,
+    export,
+    download,
+    recipe,
+)
 EXAMPLES = (
     ("audioseq classify left.wav", "which word a recording is"),
     ("audioseq listen --file meeting.wav", "which words are in a long recording, and when; without --file: microphone"),
     ('audioseq generate --out new --key "C major"', "new pieces as .mid, .wav and a picture"),
+    ("audioseq fill song.mid --bars 5-8 --out song2.mid", "some bars written anew, between what stands"),
+    ("audioseq harmonise tune.mid --out chorale.mid", "four voices under a melody, in Bach's manner"),
     ("audioseq memory left.wav --out DIR", "what the network remembers of a recording or a .mid"),
     ("audioseq info FILE ...", "what an audio, MIDI, .keras or exported file is"),
     ("audioseq plot song.ogg --feature cqt --feature chroma --out song.png", "features of a recording as a picture"),

@@ -2,6 +2,7 @@ from . import (
     constraints as constraints,
     copies as copies,
     evaluation as evaluation,
+    filling as filling,
     generator as generator,
     guides as guides,
     harmony as harmony,
@@ -10,6 +11,7 @@ from . import (
     limits as limits,
     manners as manners,
     options as options,
+    particles as particles,
     planning as planning,
     sampling as sampling,
     statistics as statistics,
@@ -36,6 +38,10 @@ from .copies import (
 from .evaluation import (
     MusicEvaluation as MusicEvaluation,
     evaluate_music as evaluate_music,
+)
+from .filling import (
+    fill as fill,
+    harmonise_score as harmonise_score,
 )
 from .generator import (
     Note as Note,
@@ -102,6 +108,10 @@ from .options import (
     is_meter as is_meter,
     is_range as is_range,
     is_tempo as is_tempo,
+)
+from .particles import (
+    Given as Given,
+    Particles as Particles,
 )
 from .planning import (
     Plan as Plan,

@@ -11,7 +11,7 @@ from __future__ import annotations
 import dataclasses
 import functools
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -22,9 +22,11 @@ from audioseq.arguments import is_whole, require
 from audioseq.midi.score import Score, as_pretty_midi
 from audioseq.models.saving import WholeModel, full_precision
 from audioseq.models.tokens import TokenNetwork
-from audioseq.music.constraints import constraints_of
+from audioseq.music.constraints import BeatConstraints, constraints_of
+from audioseq.music.filling import fill, harmonise_score
 from audioseq.music.learnt import Learnt
 from audioseq.music.options import Options, is_meter, is_range, is_tempo
+from audioseq.music.particles import Particles
 from audioseq.music.planning import Plan, plan
 from audioseq.music.sampling import CHUNK, Sampler
 from audioseq.tokens.base import MOST_STEPS, Tokenizer
@@ -190,6 +192,80 @@ class SequenceGenerator(WholeModel):
         attribute `seed` writes it again.
         """
         return stream_notes(self, prompt, seed=seed, options=options, changes=changes)
+
+    @functools.cached_property
+    def particles(self) -> Particles:
+        """What draws what stands between notes that are given; of a tokenizer of beats."""
+        constraints = constraints_of(self.tokenizer, self.learnt)
+        assert isinstance(constraints, BeatConstraints)
+        return Particles(self.network, constraints)
+
+    def fill(
+        self,
+        piece: Score | pretty_midi.PrettyMIDI,
+        bars: tuple[int, int],
+        *,
+        count: int = 1,
+        tracks: Sequence[int] | None = None,
+        key: str | None = None,
+        temperature: float = 0.9,
+        seed: int | None = None,
+    ) -> list[pretty_midi.PrettyMIDI]:
+        """Write some bars of a piece anew, between what stands before and after them; all else stays to the tick.
+
+        Args:
+            piece: what is filled.
+            bars: the first and the last of them, from 1.
+            count: suggestions.
+            tracks: places of the instruments that are written anew; what the others play in these bars is kept, and
+                decides too. None: all.
+            key: such as ``"C major"``: other notes are not drawn. None: all are.
+            temperature: logits are divided by it.
+            seed: of the first suggestion; the others have the ones that follow. None: it is drawn.
+
+        Returns:
+            As many pieces as `count` says, each with an attribute `seed`.
+
+        Raises:
+            ValueError: the model knows no beats, or bars or tracks are outside the piece.
+
+        Example:
+            >>> from audioseq.files import shipped
+            >>> model = aq.load_model(shipped("assets", "music", "model.keras"))
+            >>> piece = model.generate(bars=4, seed=1)
+            >>> (filled,) = model.fill(piece, bars=(2, 3), seed=1)
+            >>> [len(filled.instruments), round(filled.get_end_time() - piece.get_end_time(), 6)]
+            [4, 0.0]
+        """
+        require(is_whole(count, 1), "count is a whole number, 1 or more", count)
+        first, pieces = _seed(seed), []
+        for i in range(count):
+            score = fill(self, piece, bars, tracks=tracks, key=key, temperature=temperature, seed=first + i)
+            pieces.append(as_pretty_midi(score))
+            pieces[-1].seed = first + i
+        return pieces
+
+    def harmonise(
+        self,
+        melody: Score | pretty_midi.PrettyMIDI,
+        *,
+        key: str | None = None,
+        temperature: float = 0.7,
+        seed: int = 0,
+    ) -> pretty_midi.PrettyMIDI:
+        """The voices of the model's parts under a melody, which the first of them sings as it is.
+
+        Args:
+            melody: one note at a time; drums are left out.
+            key: such as ``"C major"``: the other voices keep to it. None: the melody's likeliest, not strictly.
+            temperature: logits are divided by it.
+            seed: of what is drawn.
+
+        Raises:
+            ValueError: the melody has chords, no notes, or notes that the model does not know; or the model has no
+                parts of one voice each.
+        """
+        return as_pretty_midi(harmonise_score(self, melody, key=key, temperature=temperature, seed=seed))
 
     def get_config(self) -> dict[str, Any]:
         return {

@@ -104,8 +104,8 @@ class Sampler:
         lanes = [*range(len(jobs)), *[0] * max(0, LEAST - len(jobs))]  # jobs; of an idle lane the first
         mine = [jobs[i] for i in lanes]
         random = [np.random.default_rng(job.seed) for job in mine]
-        folded = self._fold()
-        last, states = self._prime([job.prompt for job in mine], folded)
+        folded = self.fold()
+        last, states = self.prime([job.prompt for job in mine], folded)
         about = {
             "limits": np.stack([job.state for job in mine]).astype(np.int32),
             "keep": np.stack([job.keep for job in mine]),
@@ -156,14 +156,14 @@ class Sampler:
                 last, states = last[rows], [state[rows] for state in states]
                 going = np.ones(len(still), np.bool_)
 
-    def _fold(self) -> list[Any]:
+    def fold(self) -> list[Any]:
         """The network's folded weights; as before where it has not learnt since, for they cost as much as 40 tokens."""
         weights = self.network.get_weights()
         if not self._weights or not all(map(np.array_equal, weights, self._weights)):
             self._weights, self._folded = weights, self.network.fold()
         return self._folded
 
-    def _prime(self, prompts: list[np.ndarray], folded: list[Any]) -> tuple[np.ndarray, list[np.ndarray]]:
+    def prime(self, prompts: list[np.ndarray], folded: list[Any]) -> tuple[np.ndarray, list[np.ndarray]]:
         """The last token of each prompt, or BOS, and the network's state before it."""
         rows = [np.concatenate([[BOS], prompt]).astype(np.int32) for prompt in prompts]
         lengths = np.array([len(row) - 1 for row in rows], np.int32)
@@ -191,7 +191,7 @@ class Sampler:
 
             return ops.while_loop(lambda i, *_: i < ops.shape(tokens)[1], body, (0, *states))[1:]
 
-        return self._compiled(primer, [("int32", (None, None)), ("int32", (None,))])
+        return self.compiled(primer, [("int32", (None, None)), ("int32", (None,))])
 
     @functools.cached_property
     def _loops(self) -> dict[tuple[bool, bool], Callable[..., Any]]:
@@ -243,9 +243,9 @@ class Sampler:
         if guided:
             shapes += [("int32", (None, None, 13)), ("int32", (None, None)), ("float32", (None, None))]
             shapes += [("float32", (None, 1)), ("int32", (None, None, COLUMNS))]
-        return self._compiled(loop, shapes)
+        return self.compiled(loop, shapes)
 
-    def _compiled(
+    def compiled(
         self, function: Callable[..., Any], shapes: list[tuple[str, tuple[int | None, ...]]]
     ) -> Callable[..., Any]:
         """A graph over batches of any size; states and folded weights follow the arguments of `shapes`."""
