@@ -1,6 +1,7 @@
 from . import (
     constraints as constraints,
     copies as copies,
+    counterpoint as counterpoint,
     evaluation as evaluation,
     filling as filling,
     generator as generator,
@@ -34,6 +35,11 @@ from .copies import (
     melody as melody,
     melody_of_roll as melody_of_roll,
     shared_grams as shared_grams,
+)
+from .counterpoint import (
+    Counterpoint as Counterpoint,
+    parallels as parallels,
+    voice_grid as voice_grid,
 )
 from .evaluation import (
     MusicEvaluation as MusicEvaluation,
@@ -89,6 +95,7 @@ from .likelihood import (
     token_likelihood as token_likelihood,
 )
 from .limits import (
+    FOREIGN as FOREIGN,
     FREE as FREE,
     MISSING as MISSING,
     NO_KEY as NO_KEY,

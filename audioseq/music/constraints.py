@@ -19,7 +19,7 @@ import numpy as np
 from audioseq.arguments import require
 from audioseq.music.harmony import key_pitches
 from audioseq.music.learnt import MOST_VOICES, Learnt
-from audioseq.music.limits import MISSING, Constraints
+from audioseq.music.limits import FOREIGN, MISSING, Constraints
 from audioseq.tokens import beats, tokenizers as tokens
 from audioseq.tokens.base import EOS, Tokenizer
 
@@ -255,11 +255,25 @@ class BeatConstraints(Constraints):
         early = ops.logical_and(np.arange(len(kind)) == EOS, voices < wanted)
         places = self._places[np.where(kind == beats.PART, self._value, -1)]
         skips = places > ops.take(self._places, part) + 1
-        return bias + ops.where(ops.logical_and(here, ops.logical_or(early, skips)), MISSING, 0.0)
+        bias = bias + ops.where(ops.logical_and(here, ops.logical_or(early, skips)), MISSING, 0.0)
+        return bias + ops.take(self._range_bias, part[..., 0] + 1, axis=0)
+
+    @functools.cached_property
+    def _range_bias(self) -> np.ndarray:
+        """Of no part, and of each, what is added to the logits of pitches beyond its range, ``(parts, size)``."""
+        pitch = self.tokenizer.begun_pitch
+        rows = np.zeros((1 + len(self._part_numbers), self.tokenizer.size), np.float32)
+        for part in self.learnt.parts:
+            rows[1 + part.number, (pitch >= 0) & ((pitch < part.low) | (pitch > part.high))] = FOREIGN
+        return rows
 
     def _is_lowest(self, state: Any, ops: Any) -> Any:
         part, pitch = state[..., 3:4], state[..., 4:5]
         return ops.logical_and(pitch < 0, ops.maximum(part, 0) == max(0, self.learnt.bass))
+
+    def reach(self, state: Any) -> Any:
+        """The step at which the last note so far ends, ``(..., 1)``."""
+        return state[..., self._grammar + 3 : self._grammar + 4]
 
     def place(self, state: Any, *, ops: Any = np) -> tuple[Any, Any, Any]:
         last, position, part, pitch, bars = (state[..., k : k + 1] for k in (0, 2, 3, 4, 5))

@@ -14,6 +14,7 @@ import numpy as np
 from audioseq.arguments import ArgumentError, counted, is_count, is_whole, require
 from audioseq.midi.score import Instrument, Score, as_score, notes_of
 from audioseq.music.constraints import pitch_mask
+from audioseq.music.counterpoint import parallels
 from audioseq.music.harmony import key_number, key_of
 from audioseq.music.learnt import voices_at_once
 from audioseq.music.limits import NO_KEY
@@ -21,7 +22,7 @@ from audioseq.music.manners import with_key
 from audioseq.music.particles import Given
 from audioseq.music.planning import known_tokens
 from audioseq.tokens import beats
-from audioseq.tokens.base import DECODED_VELOCITY, MOST_STEPS, velocity_of
+from audioseq.tokens.base import DECODED_VELOCITY, EOS, MOST_STEPS, velocity_of
 from audioseq.tokens.beats import BeatTokenizer
 
 if TYPE_CHECKING:
@@ -32,6 +33,8 @@ __all__ = ["fill", "harmonise_score"]
 AHEAD = 2  # bars after a gap that decide how it is filled
 PARTICLES = 64
 MOST_BARS = 512
+# on the logarithmic weight of an attempt at a harmony: for each parallel, and for each beat of a crossing or a silence
+PARALLEL, CROSSED, SILENT = -4.0, -0.5, -0.5
 
 
 def fill(
@@ -73,8 +76,8 @@ def fill(
     for token in prompt:
         state = limits.advance(state, np.int32(token))
     keep = pitch_mask(tokenizer, key=key, pitch_range=model.pitch_range, leading=True)
-    keep = keep & known_tokens(tokenizer, model.learnt) & ~np.isin(tokenizer.table.kind, (beats.METER, beats.TEMPO))
-    given = Given(stands.astype(np.int32), free, int(begin), until, ends)
+    keep = keep & known_tokens(tokenizer, model.learnt)
+    given = Given(stands.astype(np.int32), free, _meters(tokenizer, tokens), int(begin), until, ends)
     new = model.particles.draw(prompt, state, keep, given, seed=seed, particles=particles, temperature=temperature)
     _, written = _table(tokenizer, np.concatenate([prompt, new]))
     written = written[(written[:, 0] >= begin) & (written[:, 0] < until) & free[np.maximum(written[:, 2], 0)]]
@@ -88,7 +91,7 @@ def harmonise_score(
     *,
     key: str | None = None,
     temperature: float = 0.7,
-    particles: int = 4 * PARTICLES,
+    particles: int = PARTICLES,
     seed: int = 0,
 ) -> Score:
     """Voices under a melody; see `harmonise`."""
@@ -129,9 +132,19 @@ def harmonise_score(
     for token in prompt:
         state = limits.advance(state, np.int32(token))
     keep = pitch_mask(tokenizer, key=key, pitch_range=model.pitch_range, leading=True)
-    keep = keep & known_tokens(tokenizer, learnt) & ~np.isin(tokenizer.table.kind, (beats.TEMPO,))
-    given = Given(table.astype(np.int32), free, int(table[0, 0]), until, True)
-    new = model.particles.draw(prompt, state, keep, given, seed=seed, particles=particles, temperature=temperature)
+    keep = keep & known_tokens(tokenizer, learnt)
+    given = Given(table.astype(np.int32), free, _meters(tokenizer, tokens), int(table[0, 0]), until, True)
+    order = [part.number for part in learnt.parts]
+    new = model.particles.draw(
+        prompt,
+        state,
+        keep,
+        given,
+        seed=seed,
+        particles=particles,
+        temperature=temperature,
+        judge=lambda rows, begin, end: _judged(tokenizer, tokens, rows, order, begin, end),
+    )
     _, written = _table(tokenizer, np.concatenate([prompt, new]))
     written = written[free[np.maximum(written[:, 2], 0)]]
     voices = {part.number: i for i, part in enumerate(learnt.parts) if i}
@@ -139,6 +152,59 @@ def harmonise_score(
     whole = dataclasses.replace(alone, instruments=who)
     found = _replaced(tokenizer, whole, written, voices, 0, until)
     return with_key(found, _key(key, found))
+
+
+def _judged(
+    tokenizer: BeatTokenizer, tokens: np.ndarray, rows: list[np.ndarray], order: list[int], begin: int, end: int
+) -> np.ndarray:
+    """What the voices' motion from one step to another adds to the logarithmic weights of attempts."""
+    starts, meters = _table(tokenizer, tokens)[0], _in_force(tokenizer, tokens)
+    tail = 2 * int(tokenizer.bar_steps.max()) + 1
+    grid = np.full((len(rows), tail, len(order)), -1, np.int64)
+    first = end - tail  # the step of the grid's first row
+    place = {number: voice for voice, number in enumerate(order)}
+    for own, row in zip(grid, rows, strict=True):
+        for step, _, part, pitch, _, duration in _latest(tokenizer, starts, meters, row):
+            if part in place:
+                own[max(0, step - first) : max(0, step + duration + 1 - first), place[part]] = pitch
+    ahead = min(tail - 1, end - begin)
+    last = grid[:, -ahead - 1 :]
+    _, fifths, octaves = parallels(last)
+    faults = (fifths + octaves).sum(axis=1)
+    sounding = last[:, 1:]
+    crossed = ((sounding[..., 1:] > sounding[..., :-1]) & (sounding[..., :-1] >= 0)).any(axis=-1).sum(axis=1)
+    silent = (sounding < 0).sum(axis=(1, 2))
+    steps = tokenizer.steps_per_beat
+    return PARALLEL * faults + CROSSED * crossed / steps + SILENT * silent / steps
+
+
+def _latest(tokenizer: BeatTokenizer, starts: np.ndarray, meters: np.ndarray, row: np.ndarray) -> list[tuple[int, ...]]:
+    """The notes of the last three bars of an attempt, which goes on in the first of the bars whose steps and meters
+    are given.
+    """
+    row = row[row != EOS]
+    lines = np.flatnonzero(tokenizer.table.kind[row] == beats.BAR)
+    back = min(len(lines), 3)
+    bar = min(len(lines) - back + 1, len(starts) - 1) if back else 0
+    head = row[lines[-back] :] if back else np.concatenate([[tokenizer.table.first[beats.BAR]], row])
+    _, notes = _table(tokenizer, head, meter=int(meters[bar]))
+    notes[:, 0] += starts[bar]
+    return [tuple(note) for note in notes.tolist()]
+
+
+def _meters(tokenizer: BeatTokenizer, tokens: np.ndarray) -> np.ndarray:
+    """Of each bar the value of the meter's token at its begin, or -1."""
+    kind = tokenizer.table.kind[tokens]
+    lines = np.flatnonzero(kind == beats.BAR)
+    after = np.minimum(lines + 1, len(kind) - 1)
+    return np.where(kind[after] == beats.METER, tokenizer.table.value[tokens[after]], -1)
+
+
+def _in_force(tokenizer: BeatTokenizer, tokens: np.ndarray) -> np.ndarray:
+    """Of each bar the value of its meter's token."""
+    own = _meters(tokenizer, tokens)
+    last = np.maximum.accumulate(np.where(own >= 0, np.arange(len(own)), -1))
+    return np.where(last >= 0, own[last], tokenizer.meters.index(beats.USUAL_METER))
 
 
 def _require_beats(tokenizer: Any, what: str) -> None:
@@ -154,10 +220,11 @@ def _tokens(tokenizer: BeatTokenizer, score: Score) -> np.ndarray:
     return tokens[tokenizer.table.kind[tokens] != beats.TEMPO]
 
 
-def _table(tokenizer: BeatTokenizer, tokens: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def _table(tokenizer: BeatTokenizer, tokens: np.ndarray, meter: int | None = None) -> tuple[np.ndarray, np.ndarray]:
     """First step of each bar, and the notes as `Given.notes` has them, int64."""
     lengths = tokenizer.bar_steps.tolist()
-    meter, part, pitch, loud, step = tokenizer.meters.index(beats.USUAL_METER), -1, -1, -1, 0
+    meter = tokenizer.meters.index(beats.USUAL_METER) if meter is None else meter
+    part, pitch, loud, step = -1, -1, -1, 0
     starts: list[int] = []
     rows: list[tuple[int, ...]] = []
     for kind, value in zip(tokenizer.table.kind[tokens].tolist(), tokenizer.table.value[tokens].tolist(), strict=True):

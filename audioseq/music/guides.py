@@ -205,7 +205,12 @@ def _chords(constraints: Constraints, state: Any, chords: Any, ops: Any) -> Any:
     pitch = ops.maximum(state[..., 4:5] + tokenizer.lowest_pitch, 0) % 12
     bound = ops.maximum(_at(until, pitch, ops), (now // beat_steps + 1) * beat_steps)
     long = ops.logical_and(kind == beats.DURATION, now + value + 1 > bound)
-    return bias + ops.where(ops.logical_and(long, ops.logical_not(drums)), ON_BEAT, 0.0)
+    bias = bias + ops.where(ops.logical_and(long, ops.logical_not(drums)), ON_BEAT, 0.0)
+    # no beat of a chord is silent
+    until = state[..., 6:7] + ops.where(kind == beats.BAR, state[..., 1:2], value)
+    silent = ops.logical_and(np.isin(kind, (beats.BAR, beats.POSITION)), until - constraints.reach(state) >= beat_steps)
+    begun = ops.logical_or(kind != beats.BAR, state[..., 5:6] > 0)
+    return bias + ops.where(ops.logical_and(ops.logical_and(silent, begun), root >= 0), ON_BEAT, 0.0)
 
 
 def _density(constraints: BeatConstraints, state: Any, density: Any, history: Any, ops: Any) -> Any:

@@ -19,6 +19,7 @@ __all__ = ["MOST_VOICES", "NOTHING", "Learnt", "Part", "learn", "voices_at_once"
 
 MOST_VOICES = 32  # notes that sound together
 USUAL = 0.95  # of the pieces have no more voices
+ODD = 0.002  # of the notes of a part: those beyond its range
 SELDOM = 0.005  # of the pieces: a meter that fewer have is not learnt
 
 
@@ -31,12 +32,15 @@ class Part:
         voices: notes that sound in it together.
         program: MIDI program, 0 to 127.
         name: of its track.
+        low, high: MIDI pitches between which nearly all of its notes lie.
     """
 
     number: int
     voices: int = MOST_VOICES
     program: int = 0
     name: str = ""
+    low: int = 0
+    high: int = 127
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -61,6 +65,7 @@ class Learnt:
         for part in self.parts:
             require(is_count(part.number, 0, 128) and is_count(part.program, 0, 127), "a part is one of MIDI's", part)
             require(is_count(part.voices, 1, MOST_VOICES), rule, part)
+            require(is_count(part.low, 0, 127) and is_count(part.high, part.low, 127), "low and high are pitches", part)
         require(is_count(self.bass, -1, 128), "bass is a part, or -1", self.bass)
 
     def to_dict(self) -> dict[str, Any]:
@@ -93,7 +98,7 @@ def learn(tokenizer: Tokenizer, pieces: Sequence[np.ndarray], players: Iterable[
     kind, value = tokenizer.table.kind, tokenizer.table.value
     meters = Counter[tuple[int, int]]()
     of_part: dict[int, list[int]] = {}  # the most voices in each piece that has it
-    pitches: dict[int, list[float]] = {}
+    pitches: dict[int, list[np.ndarray]] = {}
     for piece, score in zip(pieces, scores, strict=True):
         named = {tokenizer.meters[v] for v in value[piece[kind[piece] == beats.METER]]}
         meters.update(named if len(piece) > 1 and kind[piece[1]] == beats.METER else named | {beats.USUAL_METER})
@@ -102,11 +107,11 @@ def learn(tokenizer: Tokenizer, pieces: Sequence[np.ndarray], players: Iterable[
             notes = score.notes[score.notes["track"] == track]
             if len(notes):
                 of_part.setdefault(number, []).append(voices_at_once(notes))
-                pitches.setdefault(number, []).append(float(notes["pitch"].mean()))
+                pitches.setdefault(number, []).append(notes["pitch"].astype(np.int64))
     known = tuple(sorted(meter for meter, n in meters.items() if n >= max(1, SELDOM * len(pieces))))
     drums = tokenizer.n_parts - 1 if tokenizer.parts else -1
-    low = {number: float(np.mean(means)) for number, means in pitches.items() if number != drums}
-    bass = min(low, key=lambda number: low[number]) if low else -1
+    of = {number: np.concatenate(own) for number, own in pitches.items()}
+    bass = min((number for number in of if number != drums), key=lambda number: of[number].mean(), default=-1)
     if tokenizer.parts is None:
         return Learnt(voices=voices, parts=_one_part(voices, players), meters=known, bass=0)
     tracks = dict(enumerate(players)) if tokenizer.parts == "track" else {}
@@ -116,6 +121,8 @@ def learn(tokenizer: Tokenizer, pieces: Sequence[np.ndarray], players: Iterable[
             voices=_usual(most),
             program=number if tokenizer.parts == "program" and number != drums else _player(tracks, number).program,
             name=_player(tracks, number).name,
+            low=0 if number == drums else int(np.quantile(of[number], ODD / 2)),
+            high=127 if number == drums else int(np.quantile(of[number], 1 - ODD / 2)),
         )
         for number, most in sorted(of_part.items())
     )

@@ -14,7 +14,7 @@ from audioseq.music.harmony import KEY_SCORES, TRIADS
 from audioseq.music.learnt import MOST_VOICES, NOTHING, Learnt
 from audioseq.tokens.base import MOST_STEPS
 
-__all__ = ["FREE", "MISSING", "NO_KEY", "Constraints"]
+__all__ = ["FOREIGN", "FREE", "MISSING", "NO_KEY", "Constraints"]
 
 NO_KEY = -1  # it is estimated from what was written
 FREE = -2  # an ending in whatever harmony

@@ -36,12 +36,14 @@ class Given:
         notes: of the tokenizer's steps, int32 ``(notes, 6)``: step, bar (from 1), part, pitch token's value, velocity
             token's value or -1, duration token's value; in the order of tokens.
         free: which parts are drawn between `since` and `until`, bool ``(parts,)``; one where notes have no part.
+        meters: of each bar, the value of the meter's token that stands at its begin, or -1; int32 ``(bars,)``.
         since, until: steps where what is drawn begins and ends.
         ends: whether the piece ends there; else it goes on with what is given.
     """
 
     notes: np.ndarray
     free: np.ndarray
+    meters: np.ndarray
     since: int
     until: int
     ends: bool
@@ -70,7 +72,7 @@ class Particles:
         seed: int,
         particles: int = 64,
         temperature: float = 1.0,
-        judge: Callable[[list[np.ndarray]], np.ndarray] | None = None,
+        judge: Callable[[list[np.ndarray], int, int], np.ndarray] | None = None,
     ) -> np.ndarray:
         """The tokens that follow a prompt, up to where what is given ends; int32 ``(time,)``.
 
@@ -82,7 +84,8 @@ class Particles:
             seed: of what is drawn.
             particles: attempts at once.
             temperature: logits are divided by it.
-            judge: of the tokens of each particle so far, what is added to its logarithmic weight, ``(particles,)``.
+            judge: of the tokens of each particle so far and the last beat's first step and end, what is added to the
+                particle's logarithmic weight, ``(particles,)``.
         """
         rng = np.random.default_rng(seed)
         folded = self.sampler.fold()
@@ -91,12 +94,12 @@ class Particles:
         pointer = np.zeros((particles, 1), np.int32)
         weight = np.zeros((particles, 1), np.float32)
         rows: list[np.ndarray] = [np.zeros(0, np.int32)] * particles
-        judged = np.zeros(particles, np.float32)
         done = np.zeros(particles, bool)
         beat = self.constraints.tokenizer.steps_per_beat
         notes = np.concatenate([given.notes, [[LATER, LATER, -2, -2, -1, -2]]]).astype(np.int32)
         span = np.array([given.since, given.until], np.int32)
-        about = (keep[None], notes, given.free, span, np.bool_(given.ends), np.float32(temperature))
+        meters = np.append(given.meters, -1).astype(np.int32)
+        about = (keep[None], notes, meters, given.free, span, np.bool_(given.ends), np.float32(temperature))
         target = (self.constraints.now(state) // beat + 1) * beat
         while not done.all():
             waits = done | (self._now(limits)[:, 0] >= target)
@@ -108,15 +111,14 @@ class Particles:
                 out, waits, last, limits, pointer, weight, *states = [ops.convert_to_numpy(x) for x in after]
                 rows = [np.concatenate([row, new[new != PAD]]) for row, new in zip(rows, out, strict=True)]
             done = np.array([len(row) > 0 and row[-1] == EOS for row in rows])
-            target += beat
             total = weight[:, 0].astype(np.float64)
             if judge is not None:
-                now = judge(rows)
-                total, judged = total + now - judged, now
+                total = total + judge(rows, target - beat, target)
+            target += beat
             chosen = _resampled(total, rng)
             last, limits, pointer = last[chosen], limits[chosen], pointer[chosen]
             states = [own[chosen] for own in states]
-            rows, judged, done = [rows[k] for k in chosen], judged[chosen], done[chosen]
+            rows, done = [rows[k] for k in chosen], done[chosen]
             weight = np.zeros((particles, 1), np.float32)
         row = rows[int(rng.integers(particles))]
         return row[row != EOS]
@@ -132,7 +134,7 @@ class Particles:
 
         def loop(
             draws: Any, waits: Any, last: Any, limits: Any, pointer: Any, weight: Any, target: Any,
-            keep: Any, notes: Any, free: Any, span: Any, ends: Any, temperature: Any, *rest: Any,
+            keep: Any, notes: Any, meters: Any, free: Any, span: Any, ends: Any, temperature: Any, *rest: Any,
         ) -> Any:  # fmt: skip
             since, until = span[0], span[1]
             states, folded = rest[:n_states], rest[n_states:]
@@ -149,6 +151,7 @@ class Particles:
                 logits = ops.cast(logits, "float32") + constraints.bias(limits, ops=ops)
                 grammar = constraints.tokenizer.allowed(limits[:, : len(constraints.tokenizer.start())], ops=ops)
                 fits, stands = self._fits(limits, pointer, notes, free, since, until, ends)
+                fits, stands = self._with_meter(limits, meters, fits, stands)
                 wanted = ops.logical_or(constraints.allowed(limits, keep, ops=ops), stands)
                 logits = logits + ops.where(wanted, 0.0, UNWANTED)
                 usual = ops.logsumexp(ops.where(grammar, logits, NEVER) / temperature, axis=-1, keepdims=True)
@@ -181,13 +184,22 @@ class Particles:
         row = (None,)
         shapes: list[tuple[str, tuple[int | None, ...]]] = [("float32", (None, None)), ("bool", row), ("int32", row)]
         shapes += [("int32", (None, n_limits)), ("int32", (None, 1)), ("float32", (None, 1)), ("int32", ())]
-        shapes += [("bool", (1, size)), ("int32", (None, 6)), ("bool", row), ("int32", (2,)), ("bool", ())]
-        shapes += [("float32", ())]
+        shapes += [("bool", (1, size)), ("int32", (None, 6)), ("int32", row), ("bool", row), ("int32", (2,))]
+        shapes += [("bool", ()), ("float32", ())]
         return self.sampler.compiled(loop, shapes)
 
     def _now(self, limits: Any) -> Any:
         on = np if isinstance(limits, np.ndarray) else ops
         return limits[:, 6:7] + on.maximum(limits[:, 2:3], 0)
+
+    def _with_meter(self, limits: Any, meters: Any, fits: Any, stands: Any) -> tuple[Any, Any]:
+        """`_fits`, where a bar begins whose meter stands."""
+        kind, value = self.constraints.tokenizer.table.kind, self.constraints.tokenizer.table.value
+        bar = ops.clip(limits[:, 5:6] - 1, 0, ops.shape(meters)[0] - 1)
+        meter = ops.take(meters, bar)
+        due = ops.logical_and(limits[:, 0:1] == beats.BAR, meter >= 0)
+        own = ops.logical_and(kind == beats.METER, value == meter)
+        return ops.where(due, own, fits), ops.where(due, own, stands)
 
     def _stands(self, limits: Any, note: Any) -> Any:
         """Whether the note that is being written is the next one of those given, ``(batch, 1)``."""

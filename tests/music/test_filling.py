@@ -11,7 +11,7 @@ import pytest
 import audioseq as aq
 from audioseq.data.chorales import chorales
 from audioseq.files import shipped
-from audioseq.midi.score import as_pretty_midi, as_score, notes_of
+from audioseq.midi.score import as_score, notes_of
 from audioseq.music.filling import fill, harmonise_score
 
 BAR = 4 * 480
@@ -65,6 +65,7 @@ def test_a_track_is_filled_and_the_others_stay(composer, chorale):
     assert rows(chorale, outside) == rows(filled, ~inside)
 
 
+@pytest.mark.slow
 def test_suggestions_differ_and_a_seed_writes_one_again(composer, chorale):
     filled = composer.fill(chorale, (5, 5), count=2, seed=3)
     assert [piece.seed for piece in filled] == [3, 4]
@@ -73,6 +74,7 @@ def test_suggestions_differ_and_a_seed_writes_one_again(composer, chorale):
     assert rows(as_score(composer.fill(chorale, (5, 5), seed=4)[0])) == other
 
 
+@pytest.mark.slow
 def test_what_follows_a_gap_decides_how_it_is_filled(composer, chorale):
     """The step from the last note that is filled to the first one that stands, in the soprano: Bach's own is small."""
 
@@ -90,6 +92,7 @@ def test_what_follows_a_gap_decides_how_it_is_filled(composer, chorale):
     assert leaps(ahead=True) < leaps(ahead=False)
 
 
+@pytest.mark.slow
 def test_tempos_controls_and_other_tracks_stay(composer):
     piece = pretty_midi.PrettyMIDI(resolution=220, initial_tempo=80)
     for k, (program, pitch) in enumerate(((52, 72), (52, 67), (52, 60), (52, 48))):
@@ -134,7 +137,7 @@ def soprano_of(score):
 
 def test_a_melody_is_sung_as_it_is_over_three_voices_of_one_note_each(composer, chorale):
     melody = soprano_of(chorale)
-    found = harmonise_score(composer, melody, seed=0, particles=64)
+    found = harmonise_score(composer, melody, seed=0, particles=16)
     assert [who.name for who in found.instruments] == ["Soprano", "Alto", "Tenor", "Bass"]
     top = found.notes[found.notes["track"] == 0]
     for name in ("pitch", "start_tick", "end_tick"):
@@ -157,4 +160,23 @@ def test_what_is_no_melody_is_refused(composer, chorale):
     low = dataclasses.replace(soprano_of(chorale), notes=notes_of(pitch=[5], velocity=[80], start_tick=[0], end_tick=[480], end=[0.5]))  # fmt: skip  # noqa: E501
     with pytest.raises(ValueError, match=r"the melody keeps to the model's range, .* Received: \[5\]"):
         composer.harmonise(low)
-    assert composer.harmonise(as_pretty_midi(soprano_of(chorale)), seed=1).get_end_time() > 0
+
+
+@pytest.mark.slow
+def test_a_melody_with_a_change_of_meter_keeps_it(composer, chorale):
+    melody = dataclasses.replace(
+        soprano_of(chorale), meters=np.array([[0, 4, 4], [4 * BAR, 3, 4], [4 * BAR + 1440, 4, 4]])
+    )
+    found = harmonise_score(composer, melody, seed=0, particles=8)
+    np.testing.assert_array_equal(found.meters, melody.meters)
+    top = found.notes[found.notes["track"] == 0]
+    np.testing.assert_array_equal(top["start_tick"], melody.notes["start_tick"])
+    assert {*found.notes["track"][found.notes["start_tick"] > 6 * BAR].tolist()} == {0, 1, 2, 3}
+
+
+@pytest.mark.slow
+def test_voices_stay_in_their_ranges(composer, chorale):
+    found = harmonise_score(composer, soprano_of(chorale), seed=3, particles=16)
+    for part in composer.learnt.parts[1:]:
+        pitch = found.notes["pitch"][found.notes["track"] == part.number]
+        assert ((pitch >= part.low) & (pitch <= part.high)).all()

@@ -65,7 +65,7 @@ def test_a_section_comes_again_and_varied_less_so(composer):
     """The Jaccard index of bars, against the same seeds without a form."""
 
     def alike(form):
-        scores = [as_score(piece) for piece in composer.generate_batch(6, seed=3, bars=8, meter=(4, 4), form=form)]
+        scores = [as_score(piece) for piece in composer.generate_batch(4, seed=3, bars=8, meter=(4, 4), form=form)]
         found = []
         for bars in map(bar_contents, scores):
             for bar in range(1, 3):  # the first bar may be a pickup, the last of a section leads elsewhere
@@ -82,19 +82,21 @@ def test_chords_are_obeyed_on_most_beats(composer):
     text = "C F | G7 | Am Dm | G"
     bars = parse_chords(text)
     kept = []
-    for piece in composer.generate_batch(6, seed=1, bars=8, meter=(4, 4), chords=text):
+    for piece in composer.generate_batch(4, seed=1, bars=8, meter=(4, 4), chords=text):
         score = as_score(piece)
         beat = score.resolution
         notes = score.notes
         for k in range(32):
             own = notes[(notes["start_tick"] < (k + 1) * beat) & (notes["end_tick"] > k * beat)]
-            if len(own):
+            if not len(own):
+                kept.append(False)
+            else:
                 bar = bars[k // 4 % len(bars)]
                 chord = bar[k % 4 * len(bar) // 4]
                 long = np.minimum(own["end_tick"], (k + 1) * beat) - np.maximum(own["start_tick"], k * beat)
                 inside = np.isin(own["pitch"] % 12, [*chord.pitches])
                 kept.append(long[inside].sum() >= 0.75 * long.sum())
-    assert np.mean(kept) >= 0.93
+    assert np.mean(kept) >= 0.98
 
 
 def test_a_density_is_kept(composer):
