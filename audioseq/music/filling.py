@@ -6,6 +6,7 @@ Everything that is not written anew stays to the tick: notes, tempos, meters, co
 from __future__ import annotations
 
 import dataclasses
+import functools
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -15,7 +16,7 @@ from audioseq.arguments import ArgumentError, counted, is_count, is_whole, requi
 from audioseq.midi.score import Instrument, Score, as_score, notes_of
 from audioseq.music.constraints import pitch_mask
 from audioseq.music.counterpoint import parallels
-from audioseq.music.harmony import key_number, key_of
+from audioseq.music.harmony import TRIADS, key_number, key_of
 from audioseq.music.learnt import voices_at_once
 from audioseq.music.limits import NO_KEY
 from audioseq.music.manners import with_key
@@ -33,8 +34,11 @@ __all__ = ["fill", "harmonise_score"]
 AHEAD = 2  # bars after a gap that decide how it is filled
 PARTICLES = 64
 MOST_BARS = 512
-# on the logarithmic weight of an attempt at a harmony: for each parallel, and for each beat of a crossing or a silence
-PARALLEL, CROSSED, SILENT = -4.0, -0.5, -0.5
+# on the logarithmic weight of an attempt at a harmony: for each parallel, each beat of a crossing or a silence, and
+# each phrase end that comes to no triad
+PARALLEL, CROSSED, SILENT, UNRESOLVED = -30.0, -0.5, -0.5, -8.0
+# of each set of pitch classes, as bits, whether a major or minor triad has them all; bool (4096,)
+PLAIN = (np.arange(4096)[:, None] & ~(TRIADS @ (1 << np.arange(12))) == 0).any(axis=1)
 
 
 def fill(
@@ -143,7 +147,7 @@ def harmonise_score(
         seed=seed,
         particles=particles,
         temperature=temperature,
-        judge=lambda rows, begin, end: _judged(tokenizer, tokens, rows, order, begin, end),
+        judge=functools.partial(_judged, tokenizer, tokens, order, _phrases(tokenizer, table)),
     )
     _, written = _table(tokenizer, np.concatenate([prompt, new]))
     written = written[free[np.maximum(written[:, 2], 0)]]
@@ -155,7 +159,13 @@ def harmonise_score(
 
 
 def _judged(
-    tokenizer: BeatTokenizer, tokens: np.ndarray, rows: list[np.ndarray], order: list[int], begin: int, end: int
+    tokenizer: BeatTokenizer,
+    tokens: np.ndarray,
+    order: list[int],
+    phrases: list[tuple[int, int]],
+    rows: list[np.ndarray],
+    begin: int,
+    end: int,
 ) -> np.ndarray:
     """What the voices' motion from one step to another adds to the logarithmic weights of attempts."""
     starts, meters = _table(tokenizer, tokens)[0], _in_force(tokenizer, tokens)
@@ -174,8 +184,21 @@ def _judged(
     sounding = last[:, 1:]
     crossed = ((sounding[..., 1:] > sounding[..., :-1]) & (sounding[..., :-1] >= 0)).any(axis=-1).sum(axis=1)
     silent = (sounding < 0).sum(axis=(1, 2))
+    bits = np.where(grid >= 0, 1 << grid % 12, 0)
+    plain = PLAIN[np.bitwise_or.reduce(bits, axis=-1)]
+    unresolved = np.zeros(len(rows))
+    for since, until in phrases:
+        if begin < until <= end:
+            unresolved += ~plain[:, max(0, since - first) : until - first].any(axis=1)
     steps = tokenizer.steps_per_beat
-    return PARALLEL * faults + CROSSED * crossed / steps + SILENT * silent / steps
+    return PARALLEL * faults + CROSSED * crossed / steps + SILENT * silent / steps + UNRESOLVED * unresolved
+
+
+def _phrases(tokenizer: BeatTokenizer, melody: np.ndarray) -> list[tuple[int, int]]:
+    """First step and end of a melody's notes of two beats or more, and of its last one."""
+    begin, end = melody[:, 0], melody[:, 0] + melody[:, 5] + 1
+    long = (end - begin >= 2 * tokenizer.steps_per_beat) | (end == end.max())
+    return [*zip(begin[long].tolist(), end[long].tolist(), strict=True)]
 
 
 def _latest(tokenizer: BeatTokenizer, starts: np.ndarray, meters: np.ndarray, row: np.ndarray) -> list[tuple[int, ...]]:
