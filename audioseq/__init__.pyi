@@ -82,7 +82,10 @@ from .features import (
     pyin as pyin,
     to_audio as to_audio,
 )
-from .loading import load_model as load_model
+from .loading import (
+    harmonise as harmonise,
+    load_model as load_model,
+)
 from .memory import (
     GradientMonitor as GradientMonitor,
     RecurrentError as RecurrentError,

@@ -32,7 +32,8 @@ import keras
 import audioseq as aq
 from audioseq import models
 from audioseq.files import write_json
-from audioseq.music.generator import Options, plan
+from audioseq.music.options import Options
+from audioseq.music.planning import plan
 from audioseq.tokens.base import BOS
 
 

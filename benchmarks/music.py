@@ -26,7 +26,7 @@ from audioseq.data import tunes
 from audioseq.data.tunes import TokenSet
 from audioseq.files import write_json
 from audioseq.music.evaluation import scores_of, write_like
-from audioseq.music.generator import Options
+from audioseq.music.options import Options
 from audioseq.music.statistics import Comparison, compare
 from audioseq.tokens.base import BOS
 

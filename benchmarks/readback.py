@@ -36,8 +36,9 @@ import audioseq as aq  # noqa: E402
 from audioseq import models  # noqa: E402
 from audioseq.midi.files import save_midi  # noqa: E402
 from audioseq.midi.score import as_pretty_midi  # noqa: E402
-from audioseq.music.constraints import key_pitches  # noqa: E402
-from audioseq.music.generator import Options, Plan, plan  # noqa: E402
+from audioseq.music.harmony import key_pitches  # noqa: E402
+from audioseq.music.options import Options  # noqa: E402
+from audioseq.music.planning import Plan, plan  # noqa: E402
 from audioseq.tokens.base import BOS, EOS, Tokenizer  # noqa: E402
 from audioseq.tokens.beats import BeatTokenizer  # noqa: E402
 from audioseq.tokens.tokenizers import EventTokenizer, MelodyTokenizer  # noqa: E402
@@ -209,7 +210,10 @@ def _as_asked(request: Request, own: Plan, piece: pretty_midi.PrettyMIDI, step: 
         low, high = options.pitch_range or (own.tokenizer.low, own.tokenizer.high)
         if any(not low <= n.pitch <= high for n in pitched):
             wrong.append("a pitch out of range")
-        if options.key and any(n.pitch % 12 not in key_pitches(options.key) for n in pitched):
+        classes = set(key_pitches(options.key)) if options.key else set(range(12))
+        if options.key and options.key.split()[1] == "minor":  # which has its leading note too
+            classes |= key_pitches(f"{options.key.split()[0]} harmonic minor")
+        if any(n.pitch % 12 not in classes for n in pitched):
             wrong.append("a pitch out of key")
         counted = pitched if isinstance(own.tokenizer, EventTokenizer) else notes
         if _voices(counted) > options.polyphony:

@@ -67,6 +67,7 @@ def train(
     from audioseq import SequenceGenerator, files, models, plots, training
     from audioseq.data import tunes
     from audioseq.music import evaluation as music_evaluation
+    from audioseq.music.learnt import learn
     from audioseq.training import pace, trainees
 
     # data: tokens of what the folder has, no piece on two sides
@@ -91,7 +92,12 @@ def train(
         build = getattr(models, config.network)
         network = build(tokenizer.size, units=config.units, embedding=config.embedding, dropout=config.dropout)
         generator = SequenceGenerator(
-            tokenizer, network, tempo=data.tempo, meter=data.meter, pitch_range=data.pitch_range
+            tokenizer,
+            network,
+            tempo=data.tempo,
+            meter=data.meter,
+            pitch_range=data.pitch_range,
+            learnt=learn(tokenizer, data.training.versions[0], seen.players),
         )
         trained = trainees.NextToken(generator)
     print(f"{config.network}: {network.count_params():,} parameters")

@@ -22,6 +22,7 @@ TOGETHER = ({"features.descriptions", "features.layer"},)
 # what must import without TensorFlow and Keras
 LIGHT = ("audio", "midi", "features", "tokens", "plots", "data", "extraction", "cli")
 LIGHT_ROOMS = ("arguments", "files", "music.constraints", "music.copies", "music.statistics", "music.synthesis")
+LIGHT_ROOMS += ("music.guides", "music.harmony", "music.learnt", "music.limits", "music.manners", "music.options")
 LIGHT_ROOMS += ("music.timbres", "memory.tasks", "training.runs")
 NOT_LIGHT = {"features.layer"}
 

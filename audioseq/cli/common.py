@@ -31,6 +31,7 @@ __all__ = [
     "add_run",
     "check_out_file",
     "check_out_folder",
+    "check_out_midi",
     "load",
     "load_tensorflow",
     "not_negative",
@@ -192,6 +193,13 @@ def check_out_file(path: str | None) -> None:
     if Path(path).is_dir():
         raise FileError(path, "is a folder, not a file to write")
     check_out_folder(path, Path(path).absolute().parent)
+
+
+def check_out_midi(path: str) -> None:
+    """Refuse, before anything is computed, what is no name of a MIDI file, or could not be written in the end."""
+    if Path(path).suffix.lower() not in (".mid", ".midi"):
+        raise FileError(path, "must end in .mid or .midi")
+    check_out_file(path)
 
 
 def check_out_folder(path: str, folder: Path | None = None) -> None:

@@ -33,6 +33,11 @@ def add_to(commands: Any) -> None:
     parser.add_argument("--polyphony", type=common.positive_int, default=32, metavar="N", help="notes together")
     parser.add_argument("--tempo", type=float, metavar="BPM", help="quarter notes a minute")
     parser.add_argument("--meter", type=meter, metavar="N/N")
+    parser.add_argument("--form", metavar="FORM", help="a letter a section, such as AABA; ' after one that is varied")
+    parser.add_argument("--chords", metavar="CHORDS", help="one a bar, such as 'C F G7 C', or 'C Am | F G7 | C'")
+    parser.add_argument("--density", type=float, metavar="X", help="share of the sixteenths at which notes begin")
+    parser.add_argument("--instruments", metavar="NAME", help="such as choir, or 'flute, guitar'")
+    parser.add_argument("--no-ending", action="store_true", help="neither a key nor a final chord on its tonic")
     parser.add_argument("--seed", type=common.seed, metavar="N", help="the same seed, the same pieces; default: drawn")
     parser.add_argument("--overwrite", action="store_true", help="replace pieces in DIR")
 
@@ -49,7 +54,8 @@ def generate(args: argparse.Namespace) -> int:
         raise RunError(f"{out}: holds pieces already. Replace them by --overwrite")
     prompt = load_midi(args.prompt, sustain="fold") if args.prompt else None
     common.load_tensorflow()
-    from audioseq.music.generator import Options, SequenceGenerator
+    from audioseq.music.generator import SequenceGenerator
+    from audioseq.music.options import Options
 
     options = Options(
         bars=args.bars,
@@ -63,6 +69,11 @@ def generate(args: argparse.Namespace) -> int:
         polyphony=args.polyphony,
         tempo=args.tempo,
         meter=args.meter,
+        ending=not args.no_ending,
+        form=args.form,
+        chords=args.chords,
+        density=args.density,
+        instruments=args.instruments,
     )
     model = common.load(args.model, SequenceGenerator)
     if prompt is not None:

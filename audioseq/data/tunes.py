@@ -23,9 +23,10 @@ from audioseq.data.splits import SPLITS, DatasetError, FolderSplit, GroupSplit, 
 from audioseq.files import Skipped
 from audioseq.midi.files import find_midi
 from audioseq.midi.parsing import read_score
+from audioseq.midi.score import Instrument
 from audioseq.midi.smf import MidiError
 from audioseq.tokens.base import BOS, EOS, MOST_STEPS, PAD, Tokenizer
-from audioseq.tokens.beats import BeatTokenizer
+from audioseq.tokens.beats import MAX_TRACKS, BeatTokenizer
 from audioseq.tokens.tokenizers import EventTokenizer, MelodyTokenizer
 
 __all__ = ["Survey", "TokenSet", "Tunes", "midi_folder", "survey", "whole_folder"]
@@ -302,6 +303,7 @@ class Survey:
         triplets: share of the onsets that lie on triplets of a quarter note or finer, not on sixteenths.
         one_tempo: whether all pieces have one and the same tempo, throughout.
         tempo, meter: that most pieces begin with, the tempo in whole numbers, 4 to 1000.
+        players: of each track, 16 at most, the program and name that most pieces have there.
     """
 
     velocities: int
@@ -312,6 +314,7 @@ class Survey:
     one_tempo: bool
     tempo: float
     meter: tuple[int, int]
+    players: tuple[Instrument, ...] = ()
 
     def events(self) -> EventTokenizer:
         """Events: for music as it was played."""
@@ -355,6 +358,7 @@ def survey(folder: str | os.PathLike[str], names: Sequence[str] | None = None, *
     velocities, programs, tracks, drums = set[int](), set[int](), 0, False
     first, tempos, meters = Counter[float](), set[float](), Counter[tuple[int, int]]()
     onsets = off = 0
+    players = [Counter[Instrument]() for _ in range(MAX_TRACKS)]
     for path in paths[:: -(-len(paths) // most)]:
         try:
             score = read_score(path)
@@ -368,6 +372,8 @@ def survey(folder: str | os.PathLike[str], names: Sequence[str] | None = None, *
         tracks, drums = max(tracks, len(score.instruments)), drums or len(pitched) < len(score.notes)
         sixteenth = score.notes["start_tick"] * 4 / score.resolution
         onsets, off = onsets + len(sixteenth), off + int((np.abs(sixteenth - np.rint(sixteenth)) > 0.1).sum())
+        for count, player in zip(players, score.instruments, strict=False):
+            count[player] += 1
         own = np.rint(6e7 / score.tempos[:, 1]).clip(SLOWEST, FASTEST).tolist()
         first[own[0]] += 1
         tempos.update(own)
@@ -375,4 +381,5 @@ def survey(folder: str | os.PathLike[str], names: Sequence[str] | None = None, *
     if not onsets:
         raise MidiError(folder, f"none of {len(paths)} MIDI files can be used")
     tempo, meter = first.most_common(1)[0][0], meters.most_common(1)[0][0]
-    return Survey(len(velocities), len(programs), tracks, drums, off / onsets, len(tempos) == 1, tempo, meter)
+    usual = tuple(count.most_common(1)[0][0] for count in players if count)
+    return Survey(len(velocities), len(programs), tracks, drums, off / onsets, len(tempos) == 1, tempo, meter, usual)

@@ -3,6 +3,7 @@ from . import (
     archive as archive,
     building as building,
     config as config,
+    harmony as harmony,
     load as load,
     registration as registration,
     weights as weights,
@@ -16,6 +17,9 @@ from .building import (
 from .config import (
     Config as Config,
     read_config as read_config,
+)
+from .harmony import (
+    harmonise as harmonise,
 )
 from .load import (
     load_model as load_model,

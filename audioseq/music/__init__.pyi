@@ -1,19 +1,29 @@
 from . import (
     constraints as constraints,
     copies as copies,
+    counterpoint as counterpoint,
     evaluation as evaluation,
+    filling as filling,
     generator as generator,
+    guides as guides,
+    harmony as harmony,
+    learnt as learnt,
     likelihood as likelihood,
+    limits as limits,
+    manners as manners,
+    options as options,
+    particles as particles,
+    planning as planning,
     sampling as sampling,
     statistics as statistics,
     synthesis as synthesis,
     timbres as timbres,
 )
 from .constraints import (
-    MOST_VOICES as MOST_VOICES,
-    Constraints as Constraints,
+    BeatConstraints as BeatConstraints,
+    EventConstraints as EventConstraints,
+    MelodyConstraints as MelodyConstraints,
     constraints_of as constraints_of,
-    key_pitches as key_pitches,
     pitch_mask as pitch_mask,
 )
 from .copies import (
@@ -26,17 +36,53 @@ from .copies import (
     melody_of_roll as melody_of_roll,
     shared_grams as shared_grams,
 )
+from .counterpoint import (
+    Counterpoint as Counterpoint,
+    parallels as parallels,
+    voice_grid as voice_grid,
+)
 from .evaluation import (
     MusicEvaluation as MusicEvaluation,
     evaluate_music as evaluate_music,
 )
+from .filling import (
+    fill as fill,
+    harmonise_score as harmonise_score,
+)
 from .generator import (
     Note as Note,
     NoteStream as NoteStream,
-    Options as Options,
-    Plan as Plan,
     SequenceGenerator as SequenceGenerator,
-    plan as plan,
+)
+from .guides import (
+    Guide as Guide,
+    Section as Section,
+    chord_rows as chord_rows,
+    form_of as form_of,
+    guide_bias as guide_bias,
+    no_guide as no_guide,
+    remember as remember,
+    stacked as stacked,
+)
+from .harmony import (
+    KEY_SCORES as KEY_SCORES,
+    QUALITIES as QUALITIES,
+    SCALES as SCALES,
+    TRIADS as TRIADS,
+    Chord as Chord,
+    chord_of as chord_of,
+    key_number as key_number,
+    key_of as key_of,
+    key_pitches as key_pitches,
+    parse_chords as parse_chords,
+)
+from .learnt import (
+    MOST_VOICES as MOST_VOICES,
+    NOTHING as NOTHING,
+    Learnt as Learnt,
+    Part as Part,
+    learn as learn,
+    voices_at_once as voices_at_once,
 )
 from .likelihood import (
     FrameLikelihood as FrameLikelihood,
@@ -47,6 +93,37 @@ from .likelihood import (
     require_fit as require_fit,
     score_of as score_of,
     token_likelihood as token_likelihood,
+)
+from .limits import (
+    FOREIGN as FOREIGN,
+    FREE as FREE,
+    MISSING as MISSING,
+    NO_KEY as NO_KEY,
+    Constraints as Constraints,
+)
+from .manners import (
+    INSTRUMENTS as INSTRUMENTS,
+    as_played as as_played,
+    parts_of as parts_of,
+    program_of as program_of,
+    shaped as shaped,
+    with_key as with_key,
+)
+from .options import (
+    BARS as BARS,
+    Options as Options,
+    is_meter as is_meter,
+    is_range as is_range,
+    is_tempo as is_tempo,
+)
+from .particles import (
+    Given as Given,
+    Particles as Particles,
+)
+from .planning import (
+    Plan as Plan,
+    known_tokens as known_tokens,
+    plan as plan,
 )
 from .sampling import (
     Job as Job,

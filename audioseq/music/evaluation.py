@@ -12,8 +12,10 @@ from audioseq.arguments import counted, is_count, require
 from audioseq.data.tunes import TokenSet
 from audioseq.midi.score import Score
 from audioseq.music.copies import Copy, CopyIndex, Leakage, shared_grams
-from audioseq.music.generator import Options, SequenceGenerator, plan
+from audioseq.music.generator import SequenceGenerator
 from audioseq.music.likelihood import TokenLikelihood, piece_nats, require_fit, score_of, token_likelihood
+from audioseq.music.options import Options
+from audioseq.music.planning import plan
 from audioseq.music.statistics import Comparison, compare
 
 __all__ = ["MusicEvaluation", "evaluate_music"]
@@ -158,6 +160,4 @@ def write_like(
         for i in range(count)
     ]
     drawn = model.sampler.draw([one.job for one in plans], progress=progress)
-    return [
-        one.tokenizer.score(tokens, tempo=one.tempo, meter=one.meter) for one, tokens in zip(plans, drawn, strict=True)
-    ]
+    return [one.score(tokens) for one, tokens in zip(plans, drawn, strict=True)]

@@ -11,97 +11,33 @@ from __future__ import annotations
 import dataclasses
 import functools
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import keras
 import numpy as np
 
-from audioseq.arguments import ArgumentError, is_count, is_number, is_whole, require
-from audioseq.midi.score import Score, as_pretty_midi, as_score
+from audioseq.arguments import is_whole, require
+from audioseq.midi.score import Score, as_pretty_midi
 from audioseq.models.saving import WholeModel, full_precision
 from audioseq.models.tokens import TokenNetwork
-from audioseq.music.constraints import MOST_VOICES, constraints_of, key_pitches, pitch_mask
-from audioseq.music.sampling import CHUNK, Job, Sampler
-from audioseq.tokens import beats
+from audioseq.music.constraints import BeatConstraints, constraints_of
+from audioseq.music.filling import fill, harmonise_score
+from audioseq.music.learnt import Learnt
+from audioseq.music.options import Options, is_meter, is_range, is_tempo
+from audioseq.music.particles import Particles
+from audioseq.music.planning import Plan, plan
+from audioseq.music.sampling import CHUNK, Sampler
 from audioseq.tokens.base import MOST_STEPS, Tokenizer
-from audioseq.tokens.tokenizers import BeatTokenizer, tokenizer_from_dict
+from audioseq.tokens.tokenizers import tokenizer_from_dict
 
 if TYPE_CHECKING:
     import pretty_midi
 
-__all__ = ["Note", "NoteStream", "Options", "Plan", "SequenceGenerator", "plan"]
+__all__ = ["Note", "NoteStream", "SequenceGenerator"]
 
-BARS = 16  # of a piece where no length is requested
 DRAWN_SEEDS = 2**31  # below: short enough to type again
-BEATS = (1, 2, 4, 8, 16, 32)  # notes that a meter may count
-
-
-@dataclass(frozen=True, kw_only=True)
-class Options:
-    """What is requested of a piece.
-
-    Attributes:
-        bars: its length, the prompt included. Where neither this nor `seconds` is given, 16.
-        seconds: its length, in the place of `bars`.
-        temperature: logits are divided by it: the lower, the likelier what is drawn; 0 always takes the likeliest.
-        top_k: only so many likeliest tokens are drawn from; None: all.
-        top_p: only the likeliest tokens that together have this probability; 1: all.
-        min_p: only tokens at least so likely, in shares of the likeliest.
-        key: such as ``"C major"`` or ``"F# minor"``; other notes are not drawn. None: all are.
-        pitch_range: lowest and highest MIDI pitch; None: those that the model learnt.
-        polyphony: notes that may sound together, 1 to 32.
-        tempo: quarter notes a minute, 4 to 1000; None: the prompt's, or what the model knows.
-        meter: such as ``(3, 4)``; None: the prompt's, or what the model knows.
-
-    Raises:
-        ValueError: one of them is outside its domain.
-
-    Example:
-        >>> from audioseq.files import shipped
-        >>> model = aq.load_model(shipped("assets", "music", "model.keras"))
-        >>> options = aq.Options(bars=2, key="C major", temperature=0.9)
-        >>> piece = model.generate(options=options, seed=1)
-        >>> sorted({note.pitch % 12 for voice in piece.instruments for note in voice.notes} - {0, 2, 4, 5, 7, 9, 11})
-        []
-    """
-
-    bars: int | None = None
-    seconds: float | None = None
-    temperature: float = 0.95
-    top_k: int | None = None
-    top_p: float = 0.95
-    min_p: float = 0.0
-    key: str | None = None
-    pitch_range: tuple[int, int] | None = None
-    polyphony: int = MOST_VOICES
-    tempo: float | None = None
-    meter: tuple[int, int] | None = None
-
-    def __post_init__(self) -> None:
-        for name in ("pitch_range", "meter"):
-            if isinstance(getattr(self, name), list):
-                object.__setattr__(self, name, tuple(getattr(self, name)))
-        require(self.bars is None or self.seconds is None, "bars or seconds, not both", (self.bars, self.seconds))
-        require(self.bars is None or is_whole(self.bars, 1), "bars is a whole number from 1", self.bars)
-        rule = "seconds is a number above 0"
-        require(self.seconds is None or (is_number(self.seconds) and self.seconds > 0), rule, self.seconds)
-        rule = "temperature is a number, 0 (the likeliest token each time) or above; 1 is the model as it is"
-        require(is_number(self.temperature) and self.temperature >= 0, rule, self.temperature)
-        rule = "top_k is a whole number from 1, or None"
-        require(self.top_k is None or is_whole(self.top_k, 1), rule, self.top_k)
-        require(is_number(self.top_p) and 0 < self.top_p <= 1, "top_p is a probability above 0", self.top_p)
-        require(is_number(self.min_p) and 0 <= self.min_p <= 1, "min_p is from 0 to 1", self.min_p)
-        if self.key is not None:
-            key_pitches(self.key)
-        rule = "pitch_range is two MIDI pitches, 0 <= low <= high <= 127"
-        require(self.pitch_range is None or _is_range(self.pitch_range), rule, self.pitch_range)
-        rule = f"polyphony is a whole number, 1 to {MOST_VOICES}"
-        require(is_count(self.polyphony, 1, MOST_VOICES), rule, self.polyphony)
-        require(self.tempo is None or _is_tempo(self.tempo), "tempo is 4 to 1000 quarter notes a minute", self.tempo)
-        rule = "meter is two whole numbers such as (3, 4), the second 1, 2, 4, 8, 16 or 32"
-        require(self.meter is None or _is_meter(self.meter), rule, self.meter)
 
 
 @dataclass(frozen=True)
@@ -129,19 +65,6 @@ class NoteStream(Iterator[Note]):
         return f"NoteStream(seed={self.seed})"
 
 
-@dataclass(frozen=True, eq=False)
-class Plan:
-    """A job, and how its tokens are read afterwards."""
-
-    job: Job
-    tokenizer: Tokenizer
-    tempo: float | None
-    meter: tuple[int, int] | None
-
-    def score(self, tokens: np.ndarray) -> Score:
-        return self.tokenizer.score(tokens, tempo=self.tempo, meter=self.meter)
-
-
 @keras.saving.register_keras_serializable("audioseq")
 class SequenceGenerator(WholeModel):
     """Tokens to logits of the next token in one saved file, and from it to music.
@@ -152,6 +75,7 @@ class SequenceGenerator(WholeModel):
         tempo: quarter notes a minute of a generated piece where none is requested.
         meter: of a generated piece where a bar must be known and none is requested.
         pitch_range: lowest and highest MIDI pitch of what it learnt; new notes keep to it where no other is requested.
+        learnt: parts, voices and meters that it met in training; others are not written. None: unknown.
 
     Raises:
         ValueError: for parts that do not fit together, or a tempo, meter or range that is none.
@@ -179,20 +103,22 @@ class SequenceGenerator(WholeModel):
         tempo: float = 120.0,
         meter: tuple[int, int] = (4, 4),
         pitch_range: tuple[int, int] = (0, 127),
+        learnt: Learnt | None = None,
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
         if not isinstance(network, TokenNetwork) or network.size != tokenizer.size:
             what = network.size if isinstance(network, TokenNetwork) else type(network).__name__
             raise ValueError(f"network is a TokenNetwork of the tokenizer's {tokenizer.size} tokens. Received: {what}")
-        require(_is_tempo(tempo), "tempo is 4 to 1000 quarter notes a minute", tempo)
+        require(is_tempo(tempo), "tempo is 4 to 1000 quarter notes a minute", tempo)
         pair = isinstance(meter, (tuple, list)) and len(meter) == 2
-        require(pair and _is_meter(tuple(meter)), "meter is such as (3, 4)", meter)
+        require(pair and is_meter(tuple(meter)), "meter is such as (3, 4)", meter)
         rule = "pitch_range is two MIDI pitches, 0 <= low <= high <= 127"
-        require(_is_range(pitch_range), rule, pitch_range)
+        require(is_range(pitch_range), rule, pitch_range)
         self.tokenizer, self.network = tokenizer, network
         self.tempo, self.meter = float(tempo), (int(meter[0]), int(meter[1]))
         self.pitch_range = (int(pitch_range[0]), int(pitch_range[1]))
+        self.learnt = learnt or Learnt()
         self.build((None, None))
 
     def __repr__(self) -> str:
@@ -211,7 +137,7 @@ class SequenceGenerator(WholeModel):
     @functools.cached_property
     def sampler(self) -> Sampler:
         """What draws from the network within the tokenizer's constraints."""
-        return Sampler(self.network, constraints_of(self.tokenizer))
+        return Sampler(self.network, constraints_of(self.tokenizer, self.learnt))
 
     def generate(
         self,
@@ -267,6 +193,80 @@ class SequenceGenerator(WholeModel):
         """
         return stream_notes(self, prompt, seed=seed, options=options, changes=changes)
 
+    @functools.cached_property
+    def particles(self) -> Particles:
+        """What draws what stands between notes that are given; of a tokenizer of beats."""
+        constraints = constraints_of(self.tokenizer, self.learnt)
+        assert isinstance(constraints, BeatConstraints)
+        return Particles(self.network, constraints)
+
+    def fill(
+        self,
+        piece: Score | pretty_midi.PrettyMIDI,
+        bars: tuple[int, int],
+        *,
+        count: int = 1,
+        tracks: Sequence[int] | None = None,
+        key: str | None = None,
+        temperature: float = 0.9,
+        seed: int | None = None,
+    ) -> list[pretty_midi.PrettyMIDI]:
+        """Write some bars of a piece anew, between what stands before and after them; all else stays to the tick.
+
+        Args:
+            piece: what is filled.
+            bars: the first and the last of them, from 1.
+            count: suggestions.
+            tracks: places of the instruments that are written anew; what the others play in these bars is kept, and
+                decides too. None: all.
+            key: such as ``"C major"``: other notes are not drawn. None: all are.
+            temperature: logits are divided by it.
+            seed: of the first suggestion; the others have the ones that follow. None: it is drawn.
+
+        Returns:
+            As many pieces as `count` says, each with an attribute `seed`.
+
+        Raises:
+            ValueError: the model knows no beats, or bars or tracks are outside the piece.
+
+        Example:
+            >>> from audioseq.files import shipped
+            >>> model = aq.load_model(shipped("assets", "music", "model.keras"))
+            >>> piece = model.generate(bars=4, seed=1)
+            >>> (filled,) = model.fill(piece, bars=(2, 3), seed=1)
+            >>> [len(filled.instruments), round(filled.get_end_time() - piece.get_end_time(), 6)]
+            [4, 0.0]
+        """
+        require(is_whole(count, 1), "count is a whole number, 1 or more", count)
+        first, pieces = _seed(seed), []
+        for i in range(count):
+            score = fill(self, piece, bars, tracks=tracks, key=key, temperature=temperature, seed=first + i)
+            pieces.append(as_pretty_midi(score))
+            pieces[-1].seed = first + i
+        return pieces
+
+    def harmonise(
+        self,
+        melody: Score | pretty_midi.PrettyMIDI,
+        *,
+        key: str | None = None,
+        temperature: float = 0.7,
+        seed: int = 0,
+    ) -> pretty_midi.PrettyMIDI:
+        """The voices of the model's parts under a melody, which the first of them sings as it is.
+
+        Args:
+            melody: one note at a time; drums are left out.
+            key: such as ``"C major"``: the other voices keep to it. None: the melody's likeliest, not strictly.
+            temperature: logits are divided by it.
+            seed: of what is drawn.
+
+        Raises:
+            ValueError: the melody has chords, no notes, or notes that the model does not know; or the model has no
+                parts of one voice each.
+        """
+        return as_pretty_midi(harmonise_score(self, melody, key=key, temperature=temperature, seed=seed))
+
     def get_config(self) -> dict[str, Any]:
         return {
             **super().get_config(),
@@ -275,6 +275,7 @@ class SequenceGenerator(WholeModel):
             "tempo": self.tempo,
             "meter": list(self.meter),
             "pitch_range": list(self.pitch_range),
+            "learnt": self.learnt.to_dict(),
         }
 
     @classmethod
@@ -282,46 +283,8 @@ class SequenceGenerator(WholeModel):
         config = dict(config)
         config["tokenizer"] = tokenizer_from_dict(config["tokenizer"])
         config["network"] = keras.saving.deserialize_keras_object(config["network"], custom_objects=custom_objects)
+        config["learnt"] = Learnt.from_dict(config.get("learnt") or {})
         return cls(**config)
-
-
-def plan(model: SequenceGenerator, prompt: Score | pretty_midi.PrettyMIDI | None, options: Options, seed: int) -> Plan:
-    """What a piece means for the sampling loop.
-
-    Raises:
-        ValueError: the prompt, the options and the model do not fit each other.
-    """
-    require(is_whole(seed, 0), "seed is a whole number, 0 or above", seed)
-    tokenizer, limits = model.tokenizer, constraints_of(model.tokenizer)
-    score = None if prompt is None else as_score(prompt)
-    tempo = options.tempo or (_tempo_of(score) if score else model.tempo)
-    meter = options.meter or (_meter_of(score) if score else model.meter)
-    keep = pitch_mask(tokenizer, key=options.key, pitch_range=options.pitch_range or model.pitch_range)
-    steps = _steps(tokenizer, options, tempo, meter)
-    bars, own_tempo, own_meter = 0, False, isinstance(tokenizer, BeatTokenizer)  # whether the tokens hold them
-    tokens = np.zeros(0, np.int32)
-    if isinstance(tokenizer, BeatTokenizer):
-        bars = 0 if options.seconds else options.bars or BARS
-        own_tempo = tokenizer.tempo_bins > 0 and options.tempo is None and options.seconds is None
-        if not own_tempo:
-            keep = keep & (tokenizer.table.kind != beats.TEMPO)
-        if options.meter is not None:
-            require(options.meter in tokenizer.meters, "the model knows no such meter", options.meter)
-            keep = keep & (tokenizer.table.kind != beats.METER)
-            first = tokenizer.table.first
-            place = tokenizer.meters.index(options.meter)
-            tokens = np.array([first[beats.BAR], first[beats.METER] + place], np.int32)
-            if score is not None:  # its bars are those of the piece
-                score = dataclasses.replace(score, meters=np.array([[0, *options.meter]], np.int64))
-    if score is not None:
-        tokens = _encode(tokenizer, score, options)
-    state = limits.run(limits.start(end=steps, bars=bars, polyphony=options.polyphony), tokens)
-    left = limits.left(state)
-    length = f"{options.seconds:g} s" if options.seconds else f"bars: {options.bars or BARS}"
-    rule = f"the prompt is shorter than the piece that is requested ({length}), so that steps are left to write"
-    require(left > 0, rule, left)
-    job = Job(tokens, state, keep, seed, options.temperature, options.top_k or 0, options.top_p, options.min_p)
-    return Plan(job, tokenizer, None if own_tempo else tempo, None if own_meter else meter)
 
 
 def write_pieces(
@@ -390,49 +353,3 @@ def _new_notes(one: Plan, tokens: np.ndarray, sent: Counter[tuple[Any, ...]], *,
         if seen[what] > sent[what]:
             sent[what] += 1
             yield note
-
-
-def _encode(tokenizer: Tokenizer, score: Score, options: Options) -> np.ndarray:
-    pitch = score.notes["pitch"][~score.notes["is_drum"]]
-    for what, (low, high) in (
-        ("the model knows", (tokenizer.low, tokenizer.high)),
-        ("is requested", options.pitch_range or (0, 127)),
-    ):
-        outside = pitch[(pitch < low) | (pitch > high)]
-        rule = f"the prompt keeps to the range that {what}, {low} to {high}"
-        require(not len(outside), rule, f"{len(outside)} notes outside, such as {outside[0] if len(outside) else 0}")
-    try:
-        return tokenizer.encode(score)
-    except ValueError as error:
-        raise ArgumentError(f"the prompt cannot be used: {error}") from error
-
-
-def _steps(tokenizer: Any, options: Options, tempo: float, meter: tuple[int, int]) -> int:
-    """Length of a piece in the tokenizer's steps."""
-    seconds = options.seconds or (options.bars or BARS) * meter[0] * 4 / meter[1] * 60 / tempo
-    rate = tokenizer.steps_per_second if tokenizer.in_seconds else tokenizer.steps_per_beat * tempo / 60
-    steps = round(seconds * rate)
-    require(1 <= steps <= MOST_STEPS, f"a piece has 1 to {MOST_STEPS:,} of the model's steps", steps)
-    return steps
-
-
-def _tempo_of(score: Score) -> float:
-    return float(6e7 / score.tempos[0, 1])
-
-
-def _meter_of(score: Score) -> tuple[int, int]:
-    return (int(score.meters[-1, 1]), int(score.meters[-1, 2])) if len(score.meters) else (4, 4)
-
-
-def _is_tempo(tempo: Any) -> bool:
-    return is_number(tempo) and bool(4 <= tempo <= 1000)
-
-
-def _is_range(pitches: Any) -> bool:
-    pair = isinstance(pitches, (tuple, list)) and len(pitches) == 2
-    return pair and is_count(pitches[0], 0, 127) and is_count(pitches[1], 0, 127) and bool(pitches[0] <= pitches[1])
-
-
-def _is_meter(meter: Any) -> bool:
-    pair = isinstance(meter, tuple) and len(meter) == 2
-    return pair and is_count(meter[0], 1, 64) and is_whole(meter[1], 1) and meter[1] in BEATS

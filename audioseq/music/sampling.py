@@ -17,7 +17,8 @@ import numpy as np
 from keras import ops
 
 from audioseq.models.tokens import TokenNetwork
-from audioseq.music.constraints import Constraints
+from audioseq.music.guides import COLUMNS, NOWHERE, Guide, guide_bias, no_guide, remember, stacked
+from audioseq.music.limits import Constraints
 from audioseq.tokens.base import BOS, EOS, PAD
 
 __all__ = ["Job", "Sampler"]
@@ -25,6 +26,7 @@ __all__ = ["Job", "Sampler"]
 CHUNK = 128  # tokens between two looks at which sequences are done
 LEAST = 2  # sequences at once; see above
 NEVER = -1e9  # a logit
+GUIDE = ("chords", "again", "pull", "density", "history")  # arguments of the loop
 COLDEST = 1e-6  # a temperature; float32 tells logits apart no finer, so that a lower one takes the likeliest
 
 
@@ -41,6 +43,8 @@ class Job:
         top_k: only so many likeliest tokens are drawn from; 0: all.
         top_p: only the likeliest tokens that together have this probability (Holtzman et al. 2020, arXiv:1904.09751).
         min_p: only tokens at least so likely, in shares of the likeliest (Nguyen et al. 2024, arXiv:2407.01082).
+        guide: form, chords and density that it is drawn towards; None: none.
+        past: what `guides.remember` gives of the prompt, ``(time, 4)``; needed beside a guide.
     """
 
     prompt: np.ndarray
@@ -51,6 +55,8 @@ class Job:
     top_k: int = 0
     top_p: float = 1.0
     min_p: float = 0.0
+    guide: Guide | None = None
+    past: np.ndarray | None = None
 
 
 class Sampler:
@@ -98,8 +104,8 @@ class Sampler:
         lanes = [*range(len(jobs)), *[0] * max(0, LEAST - len(jobs))]  # jobs; of an idle lane the first
         mine = [jobs[i] for i in lanes]
         random = [np.random.default_rng(job.seed) for job in mine]
-        folded = self._fold()
-        last, states = self._prime([job.prompt for job in mine], folded)
+        folded = self.fold()
+        last, states = self.prime([job.prompt for job in mine], folded)
         about = {
             "limits": np.stack([job.state for job in mine]).astype(np.int32),
             "keep": np.stack([job.keep for job in mine]),
@@ -109,7 +115,11 @@ class Sampler:
             "min_p": np.array([[job.min_p] for job in mine], np.float32),
         }
         cuts = any(job.top_k or job.top_p < 1 for job in mine)
-        loop = self._loop_with_cuts if cuts else self._loop_without_cuts
+        guided = any(job.guide is not None for job in mine)
+        loop = self._loops[cuts, guided]
+        if guided:
+            about |= stacked([job.guide or no_guide() for job in mine])
+            about["history"] = _pasts(mine)
         going = np.ones(len(jobs), np.bool_)
         steps = [max(0, self.constraints.left(job.state)) for job in jobs]
         left = list(steps)
@@ -117,8 +127,13 @@ class Sampler:
             draws = np.stack([rng.random(chunk) for rng in random])
             # the greatest float32 below 1 stays below the sum of the probabilities
             draws = np.minimum(draws, 1 - 2**-23).astype(np.float32)
+            if guided:
+                ahead = np.full((len(mine), chunk, COLUMNS), NOWHERE, np.int32)[: len(last)]
+                about["history"] = np.concatenate([about["history"], ahead], axis=1)
             after = loop(draws, last, *about.values(), *states, *folded)
             drawn, last, about["limits"], *states = [ops.convert_to_numpy(x) for x in after]
+            if guided:
+                about["history"], *states = states
             new = {}
             for lane, job in enumerate(lanes[: len(going)]):
                 if not going[lane]:
@@ -141,14 +156,14 @@ class Sampler:
                 last, states = last[rows], [state[rows] for state in states]
                 going = np.ones(len(still), np.bool_)
 
-    def _fold(self) -> list[Any]:
+    def fold(self) -> list[Any]:
         """The network's folded weights; as before where it has not learnt since, for they cost as much as 40 tokens."""
         weights = self.network.get_weights()
         if not self._weights or not all(map(np.array_equal, weights, self._weights)):
             self._weights, self._folded = weights, self.network.fold()
         return self._folded
 
-    def _prime(self, prompts: list[np.ndarray], folded: list[Any]) -> tuple[np.ndarray, list[np.ndarray]]:
+    def prime(self, prompts: list[np.ndarray], folded: list[Any]) -> tuple[np.ndarray, list[np.ndarray]]:
         """The last token of each prompt, or BOS, and the network's state before it."""
         rows = [np.concatenate([[BOS], prompt]).astype(np.int32) for prompt in prompts]
         lengths = np.array([len(row) - 1 for row in rows], np.int32)
@@ -176,49 +191,63 @@ class Sampler:
 
             return ops.while_loop(lambda i, *_: i < ops.shape(tokens)[1], body, (0, *states))[1:]
 
-        return self._compiled(primer, [("int32", 2), ("int32", 1)])
+        return self.compiled(primer, [("int32", (None, None)), ("int32", (None,))])
 
     @functools.cached_property
-    def _loop_with_cuts(self) -> Callable[..., Any]:
-        return self._loop(cuts=True)
+    def _loops(self) -> dict[tuple[bool, bool], Callable[..., Any]]:
+        return {(cuts, guided): self._loop(cuts, guided) for cuts in (False, True) for guided in (False, True)}
 
-    @functools.cached_property
-    def _loop_without_cuts(self) -> Callable[..., Any]:
-        return self._loop(cuts=False)
-
-    def _loop(self, *, cuts: bool) -> Callable[..., Any]:
+    def _loop(self, cuts: bool, guided: bool) -> Callable[..., Any]:
         network, constraints = self.network, self.constraints
 
         def loop(
             draws: Any, last: Any, limits: Any, keep: Any, temperature: Any, top_k: Any, top_p: Any, min_p: Any,
-            *states_and_folded: Any,
+            *rest: Any,
         ) -> Any:  # fmt: skip
-            states, folded = states_and_folded[: self._n_states], states_and_folded[self._n_states :]
+            guide = dict(zip(GUIDE, rest, strict=False)) if guided else {}
+            rest = rest[len(guide) :]
+            states, folded = rest[: self._n_states], rest[self._n_states :]
             batch, n = ops.shape(draws)[0], ops.shape(draws)[1]
+            begin = ops.shape(guide["history"])[1] - n if guided else 0
 
             def goes_on(i: Any, done: Any, *_: Any) -> Any:
                 return ops.logical_and(i < n, ops.logical_not(ops.all(done)))
 
-            def body(i: Any, done: Any, out: Any, last: Any, limits: Any, *states: Any) -> Any:
+            def body(i: Any, done: Any, out: Any, last: Any, limits: Any, history: Any, *states: Any) -> Any:
                 logits, after = network.step(last, states, folded)
                 may = constraints.allowed(limits, keep, ops=ops)
-                logits = ops.where(may, ops.cast(logits, "float32"), NEVER)
+                logits = ops.cast(logits, "float32") + constraints.bias(limits, ops=ops)
+                if guided:
+                    logits = logits + guide_bias(constraints, limits, guide, history, ops)
+                logits = ops.where(may, logits, NEVER)
                 draw = ops.expand_dims(ops.take(draws, i, axis=1), -1)
                 drawn = draw_tokens(logits, draw, temperature, top_k if cuts else None, top_p, min_p)
                 token = ops.where(done, PAD, drawn)
+                if guided:
+                    new = ops.expand_dims(remember(constraints, limits, token, ops=ops), 1)
+                    history = ops.slice_update(history, (0, begin + i, 0), new)
                 limits = constraints.advance(limits, token, ops=ops)
                 out = ops.slice_update(out, (0, i), ops.expand_dims(token, -1))
-                return (i + 1, ops.logical_or(done, token == EOS), out, token, limits, *after)
+                return (i + 1, ops.logical_or(done, token == EOS), out, token, limits, history, *after)
 
             done = ops.zeros((batch,), "bool")
             out = ops.full((batch, n), PAD, "int32")
-            _, _, out, last, limits, *states = ops.while_loop(goes_on, body, (0, done, out, last, limits, *states))
-            return (out, last, limits, *states)
+            history = guide["history"] if guided else 0
+            before = (0, done, out, last, limits, history, *states)
+            _, _, out, last, limits, history, *states = ops.while_loop(goes_on, body, before)
+            return (out, last, limits, *([history] if guided else []), *states)
 
-        shapes = [("float32", 2), ("int32", 1), ("int32", 2), ("bool", 2), ("float32", 2), ("int32", 2)]
-        return self._compiled(loop, [*shapes, ("float32", 2), ("float32", 2)])
+        size, n_limits = network.size, len(constraints.start(end=1))
+        shapes = [("float32", (None, None)), ("int32", (None,)), ("int32", (None, n_limits)), ("bool", (None, size))]
+        shapes += [("float32", (None, 1)), ("int32", (None, 1)), ("float32", (None, 1)), ("float32", (None, 1))]
+        if guided:
+            shapes += [("int32", (None, None, 13)), ("int32", (None, None)), ("float32", (None, None))]
+            shapes += [("float32", (None, 1)), ("int32", (None, None, COLUMNS))]
+        return self.compiled(loop, shapes)
 
-    def _compiled(self, function: Callable[..., Any], shapes: list[tuple[str, int]]) -> Callable[..., Any]:
+    def compiled(
+        self, function: Callable[..., Any], shapes: list[tuple[str, tuple[int | None, ...]]]
+    ) -> Callable[..., Any]:
         """A graph over batches of any size; states and folded weights follow the arguments of `shapes`."""
         backend = keras.backend.backend()
         if backend == "jax":
@@ -229,10 +258,19 @@ class Sampler:
             return function
         import tensorflow as tf
 
-        signature = [tf.TensorSpec((None,) * rank, dtype) for dtype, rank in shapes]
+        signature = [tf.TensorSpec(shape, dtype) for dtype, shape in shapes]
         signature += [tf.TensorSpec((None, state.shape[1])) for state in self.network.initial_state(1)]
         signature += [tf.TensorSpec(weight.shape) for weight in self.network.fold()]
         return tf.function(function, input_signature=signature)
+
+
+def _pasts(jobs: Sequence[Job]) -> np.ndarray:
+    """What is remembered of the prompts, int32 ``(batch, tokens, 4)``, each at the end of its row."""
+    pasts = [np.zeros((0, COLUMNS), np.int32) if job.past is None else job.past for job in jobs]
+    rows = np.full((len(pasts), max(map(len, pasts)), COLUMNS), NOWHERE, np.int32)
+    for row, past in zip(rows, pasts, strict=True):
+        row[len(row) - len(past) :] = past
+    return rows
 
 
 def draw_tokens(logits: Any, draw: Any, temperature: Any, top_k: Any, top_p: Any, min_p: Any) -> Any:

@@ -125,7 +125,8 @@ class BeatTokenizer(Tokenizer):
         )
 
     @functools.cached_property
-    def _bar_steps(self) -> np.ndarray:
+    def bar_steps(self) -> np.ndarray:
+        """Steps of a bar of each meter."""
         return np.array([top * 4 * self.steps_per_beat // bottom for top, bottom in self.meters], np.int32)
 
     @functools.cached_property
@@ -156,6 +157,11 @@ class BeatTokenizer(Tokenizer):
 
     @property
     def _lowest(self) -> int:
+        return self.lowest_pitch
+
+    @property
+    def lowest_pitch(self) -> int:
+        """The MIDI pitch of the first pitch token."""
         return 0 if self.parts else self.low
 
     def pitched(self, tokens: np.ndarray) -> np.ndarray:
@@ -220,7 +226,7 @@ class BeatTokenizer(Tokenizer):
 
     def _bars(self, score: Score, last: int) -> Iterator[tuple[int, int]]:
         """First step and meter of each bar up to the one that holds step `last`."""
-        lengths = self._bar_steps.tolist()
+        lengths = self.bar_steps.tolist()
         of_length = {steps: m for m, steps in reversed([*enumerate(lengths)])}
         place = {meter: m for m, meter in enumerate(self.meters)}
         changes = [
@@ -248,7 +254,7 @@ class BeatTokenizer(Tokenizer):
         return step[new], bins[new]
 
     def _decode(self, kinds: list[int], values: list[int]) -> Score:
-        lengths = self._bar_steps.tolist()
+        lengths = self.bar_steps.tolist()
         bar, meter, position, part, pitch, velocity = -1, self.meters.index(USUAL_METER), 0, 0, -1, DECODED_VELOCITY
         meters, tempos, rows = [(0, *USUAL_METER)], [(0, 5e5)], []
         for kind, value in zip(kinds, values, strict=True):
@@ -289,7 +295,7 @@ class BeatTokenizer(Tokenizer):
 
     def start(self) -> np.ndarray:
         """State before the first token."""
-        usual = int(self._bar_steps[self.meters.index(USUAL_METER)])
+        usual = int(self.bar_steps[self.meters.index(USUAL_METER)])
         return np.array([AT_START, usual, -1, -1, -1, 0, 0], np.int32)
 
     @functools.cached_property
@@ -324,7 +330,7 @@ class BeatTokenizer(Tokenizer):
         bars = bars + ops.where(begins, 1, 0)
         begin = begin + ops.where(ops.logical_and(begins, bars_before > 0), bar_steps, 0)
         meter = ops.where(kind == METER, value, 0)
-        bar_steps = ops.where(kind == METER, ops.take(self._bar_steps, meter), bar_steps)
+        bar_steps = ops.where(kind == METER, ops.take(self.bar_steps, meter), bar_steps)
         position = ops.where(begins, -1, ops.where(kind == POSITION, value, position))
         part = ops.where(moves, -1, ops.where(kind == PART, value, part))
         fresh = ops.logical_or(moves, kind == PART)

@@ -259,3 +259,43 @@ def test_a_picture_of_features(run, tmp_path):
         found, _, err = run("plot", tmp_path / "a.wav", "--out", out, *options)
         assert (found, err.count("\n")) == (code, 1), err
         assert re.search(message, err), err
+
+
+# ---- fill and harmonise
+
+
+def test_bars_are_filled_and_a_melody_gets_voices(run, tmp_path):
+    song, out = tmp_path / "song.mid", tmp_path / "new" / "song.mid"
+    score = aq.chorales.chorales()[5].score
+    aq.save_midi(song, score)
+    code, said, _ = run("fill", song, "--bars", "3-4", "--tracks", "soprano,2", "--count", 2, "--seed", 5, "--out", out)
+    assert code == 0
+    assert [line.split(":")[0] for line in said.splitlines()] == [str(out.with_name(f"song-{i}.mid")) for i in (1, 2)]
+    filled = [aq.midi.read_score(out.with_name(f"song-{i}.mid")).notes for i in (1, 2)]
+    bar = 4 * score.resolution
+    for notes in filled:
+        both = [own[~np.isin(own["start_tick"] // bar, (2, 3))] for own in (score.notes, notes)]
+        names = ["track", "start_tick", "end_tick", "pitch", "velocity"]
+        assert sorted(both[0][names].tolist()) == sorted(both[1][names].tolist())
+    assert filled[0].tolist() != filled[1].tolist()
+    code, said, _ = run("harmonise", song, "--track", "soprano", "--out", tmp_path / "chorale.mid")
+    assert (code, "by Soprano, Alto, Tenor, Bass, seed 0" in said) == (0, True)
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (("fill", "--bars", "9-40", "--out", "x.mid"), "the piece has 11. Received: (9, 40)"),
+        (("fill", "--bars", "1-2", "--tracks", "flute", "--out", "x.mid"), "tracks are some of 1 'Soprano', 2 'Alto'"),
+        (("fill", "--bars", "1-2", "--out", "x.wav"), "x.wav: must end in .mid or .midi"),
+        (("harmonise", "--out", "x.mid"), "one note at a time"),
+    ],
+    ids=lambda words: words[0] if isinstance(words, tuple) else "",
+)
+def test_what_cannot_be_filled_or_harmonised_is_one_line(run, tmp_path, words, message):
+    song = tmp_path / "song.mid"
+    aq.save_midi(song, aq.chorales.chorales()[5].score)
+    code, _, err = run(words[0], song, *words[1:-1], tmp_path / words[-1])
+    assert (code, err.count("\n")) == (1, 1)
+    assert message in err
+    assert [*tmp_path.iterdir()] == [song]

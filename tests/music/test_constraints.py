@@ -11,7 +11,11 @@ import pytest
 from keras import ops
 
 from audioseq.midi import score as scores
-from audioseq.music.constraints import MOST_VOICES, SCALES, constraints_of, key_pitches, pitch_mask
+from audioseq.music.constraints import constraints_of, pitch_mask
+from audioseq.music.harmony import SCALES, key_pitches
+from audioseq.music.learnt import MOST_VOICES, Learnt, Part
+from audioseq.music.manners import parts_of
+from audioseq.music.planning import known_tokens
 from audioseq.tokens.base import EOS, PAD
 from audioseq.tokens.beats import BeatTokenizer
 from audioseq.tokens.tokenizers import EventTokenizer, MelodyTokenizer
@@ -39,7 +43,10 @@ def limits_of(tokenizer, rng):
         "end": int(rng.choice([1, 2, rng.integers(3, 50)])),
         "bars": bars,
         "polyphony": int(rng.choice([1, 2, rng.integers(3, MOST_VOICES + 1)])),
+        "final": int(rng.choice([0, 1, rng.integers(2, 12)])),
     }
+    if isinstance(tokenizer, BeatTokenizer):  # a note has a longest duration
+        asked["final"] = min(asked["final"], tokenizer.max_duration * tokenizer.steps_per_beat)
     key = KEYS[rng.integers(len(KEYS))]
     # every span of three semitones meets every key
     low = int(rng.integers(tokenizer.low, tokenizer.high - 1))
@@ -49,9 +56,9 @@ def limits_of(tokenizer, rng):
     return asked, key, pitch_range
 
 
-def walk(tokenizer, states, keep, tastes, rng, most=10_000):
+def walk(tokenizer, states, keep, tastes, rng, most=10_000, limits=None):
     """The tokens of each row, drawn until its `EOS`; and some of the states on the way."""
-    limits = constraints_of(tokenizer)
+    limits = limits or constraints_of(tokenizer)
     rows = [[] for _ in states]
     going, seen = np.arange(len(states)), []
     same = rng.standard_normal((len(states), tokenizer.size)) * 20
@@ -98,6 +105,15 @@ def last_step(tokenizer, asked, meter):
     return asked["bars"] * top * 4 * tokenizer.steps_per_beat / bottom if asked["bars"] else asked["end"]
 
 
+def final_of(tokenizer, asked, meter):
+    """Steps of the final chord: in bars half of one of an even number of beats, else one; half the piece at most."""
+    last, final = int(last_step(tokenizer, asked, meter)), asked["final"]
+    if asked["bars"]:
+        bar = last // asked["bars"]
+        final = min(final, bar // 2 if bar % (2 * tokenizer.steps_per_beat) == 0 else bar)
+    return min(final, last // 2, asked["end"] // 2)
+
+
 def voices_of(start, end):
     """The most notes that sound in one step, counted step by step."""
     return max(int(((start <= step) & (end > step)).sum()) for step in range(end.max()))
@@ -113,8 +129,14 @@ def test_whatever_is_drawn_keeps_to_what_is_asked(tokenizer):
     rows, _ = walk(tokenizer, states, keep, tastes, rng)
     for row, (own, key, span) in zip(rows, asked, strict=True):
         notes, start, end, meter = in_steps(tokenizer, row)
-        assert end.max() == last_step(tokenizer, own, meter)
+        last = last_step(tokenizer, own, meter)
+        assert end.max() == last
         pitched = ~notes["is_drum"]
+        chord = last - final_of(tokenizer, own, meter)
+        if chord < last:  # it begins together, lasts to the end, and nothing sounds into it
+            assert start[end == last].min() == start.max() == chord
+            held = (start < chord) & (end > chord) & (pitched | isinstance(tokenizer, BeatTokenizer))
+            assert not held.any()
         counted = pitched if isinstance(tokenizer, EventTokenizer) else np.ones(len(notes), bool)
         if counted.any():
             assert voices_of(start[counted], end[counted]) <= own["polyphony"]
@@ -267,3 +289,58 @@ def test_what_no_piece_could_keep_to_is_refused():
             limits.start(end=end)
     with pytest.raises(ValueError, match="bars is a whole number"):
         limits.start(end=1, bars=-1)
+
+
+# ---- parts that were learnt
+
+
+def test_a_part_has_no_more_voices_than_it_learnt():
+    tokenizer = BeatTokenizer(velocity_bins=0, tempo_bins=0, parts="track")
+    learnt = Learnt(voices=4, parts=(Part(number=0, voices=1), Part(number=2, voices=3)), bass=2)
+    limits, rng = constraints_of(tokenizer, learnt), np.random.default_rng(5)
+    keep = pitch_mask(tokenizer) & known_tokens(tokenizer, learnt)
+    states = np.stack([limits.start(end=64, polyphony=4, final=8) for _ in range(20)])
+    tastes = ["uniform", "first", "last", "the same"] * 5
+    rows, _ = walk(tokenizer, states, np.stack([keep] * 20), tastes, rng, limits=limits)
+    for row in rows:
+        score, parts = tokenizer.score(np.array(row)), parts_of(tokenizer, np.array(row))
+        assert {*parts} <= {0, 2}
+        for track, part in enumerate(parts):
+            own = score.notes[score.notes["track"] == track]
+            assert voices_of(own["start_tick"] // 120, own["end_tick"] // 120) <= {0: 1, 2: 3}[part]
+
+
+def test_no_piece_begins_with_an_empty_bar():
+    tokenizer = BeatTokenizer(velocity_bins=0, tempo_bins=0, parts=None)
+    limits, rng = constraints_of(tokenizer), np.random.default_rng(6)
+    states = np.stack([limits.start(end=1, bars=3) for _ in range(30)])
+    rows, _ = walk(
+        tokenizer, states, np.stack([pitch_mask(tokenizer)] * 30), ["uniform", "first", "the same"] * 10, rng
+    )
+    for row in rows:
+        _, start, _, meter = in_steps(tokenizer, row)
+        assert start.min() < last_step(tokenizer, {"bars": 1}, meter)
+
+
+def test_the_final_chord_is_drawn_towards_the_triad_of_what_was_written():
+    """The key by music21, the notes of the triad by hand."""
+    tokenizer = MelodyTokenizer()
+    limits = constraints_of(tokenizer)
+    # a scale of A flat major up and down; its key is the fourth step's by a naive count of ends
+    tune = [68, 70, 72, 73, 75, 77, 79, 80, 79, 77, 75, 73, 72, 70, 68, 75]
+    stream = music21.stream.Stream([music21.note.Note(pitch) for pitch in tune])
+    assert stream.analyze("key").tonic.pitchClass == 8
+    first = tokenizer.vocabulary.index("pitch_0")
+    state = limits.start(end=24, final=8)
+    for pitch in tune:
+        state = limits.advance(state, np.int32(first + pitch))
+    bias = limits.bias(state)[first : first + 128]
+    assert {*(np.flatnonzero(bias == bias.max()) % 12).tolist()} == {8}
+    assert limits.allowed(state, pitch_mask(tokenizer))[:first].sum() == 0  # it begins, in the place of a rest or hold
+
+
+def test_a_minor_key_has_its_leading_note_and_a_major_one_no_more_notes():
+    tokenizer = MelodyTokenizer()
+    for key, more in (("A minor", {8}), ("E major", set()), ("A dorian", set())):
+        with_it = tokenizer.begun_pitch[pitch_mask(tokenizer, key=key, leading=True)]
+        assert {*(with_it[with_it >= 0] % 12).tolist()} == key_pitches(key) | more
