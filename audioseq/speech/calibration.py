@@ -81,8 +81,9 @@ def calibrate(
         model: a recogniser whose network ends in a `Dense` layer without an activation. It is changed.
         labels: true classes of clips that it was not trained on, ``(clips,)``.
         scores: the model's own scores of them, ``(clips, classes)``.
-        lose: share of the clips of known words that may be taken for none of them; as far as that goes, the logit of
-            ``_unknown_`` is raised, so that more of the words that the model never met are rejected. None: it is not.
+        lose: share of the clips of known words that may be taken for none of them. The logit of ``_unknown_`` is raised
+            as far as that goes, so that more of the words that the model never met are rejected; or lowered, where more
+            are lost already. None: it stays.
 
     Raises:
         ArgumentError: for what is no model, another number of clips, or no share.
@@ -109,30 +110,30 @@ def calibrate(
     require(lose is None or (is_number(lose) and 0 <= lose < 1), rule, lose)
     last = last_dense(model.network)
     logits = np.log(np.maximum(scores, 1e-30))
+    added = 0.0 if lose is None else _added(model, labels, logits, lose)
+    if added:
+        place = model.class_names.index(UNKNOWN)
+        logits[:, place] += added
 
     def nats(log_temperature: float) -> float:
         return float(-_log_softmax(logits / math.exp(log_temperature))[np.arange(len(labels)), labels].mean())
 
     found = minimize_scalar(nats, bounds=(math.log(COLDEST), math.log(HOTTEST)), method="bounded")
     temperature = math.exp(float(found.x))
-    logits = logits / temperature
-    unknown = 0.0 if lose is None else _raised(model, labels, logits, lose)
     kernel, bias = last.get_weights()
-    bias = bias / temperature
-    if unknown:
-        place = model.class_names.index(UNKNOWN)
-        bias[place] += unknown
-        logits[:, place] += unknown
-    last.set_weights([kernel / temperature, bias])
+    if added:
+        bias[place] += added
+    last.set_weights([kernel / temperature, bias / temperature])
+    logits = logits / temperature
     now = np.exp(_log_softmax(logits))
     words = _known(model, labels)
     lost = float((~np.isin(now[words].argmax(1), _words(model))).mean()) if words.any() else 0.0
     error = expected_calibration_error(labels, scores), expected_calibration_error(labels, now)
-    return Calibration(temperature, unknown, lost, error)
+    return Calibration(temperature, added / temperature, lost, error)
 
 
-def _raised(model: SequenceClassifier, labels: np.ndarray, logits: np.ndarray, lose: float) -> float:
-    """What may be added to the logit of unknown words."""
+def _added(model: SequenceClassifier, labels: np.ndarray, logits: np.ndarray, lose: float) -> float:
+    """What is to be added to the logit of unknown words."""
     if UNKNOWN not in model.class_names:
         raise DatasetError(f"the model has no class {UNKNOWN} that could take what it never met")
     known = _known(model, labels)
@@ -141,11 +142,13 @@ def _raised(model: SequenceClassifier, labels: np.ndarray, logits: np.ndarray, l
     logits = logits[known]
     others = [i for i, name in enumerate(model.class_names) if name in (UNKNOWN, SILENCE)]
     best = logits[:, _words(model)].max(1)
-    # how much each clip may be raised by before it is lost; nothing, where it is lost already
-    margin = np.where(best > logits[:, others].max(1), best - logits[:, model.class_names.index(UNKNOWN)], 0.0)
-    may = int(lose * len(margin))  # clips that may be lost
+    # from what is added on each clip is lost; those that are silence whatever is added count as lost
+    silent = [i for i in others if model.class_names[i] == SILENCE]
+    away = (logits[:, silent] >= best[:, None]).any(1) if silent else np.zeros(len(best), bool)
+    margin = np.where(away, -np.inf, best - logits[:, model.class_names.index(UNKNOWN)])
+    may = max(int(lose * len(margin)), int(away.sum()))  # clips that may be lost
     # just below the margin of the first clip that must stay
-    return max(0.0, float(np.sort(margin)[may]) - 1e-6)
+    return float(np.sort(margin)[may]) - 1e-6 if may < len(margin) else 0.0
 
 
 def _words(model: SequenceClassifier) -> list[int]:
