@@ -60,6 +60,7 @@ from .features import (
     Delta as Delta,
     FeatureLayer as FeatureLayer,
     HarmonicCQT as HarmonicCQT,
+    LogFrequency as LogFrequency,
     LogMel as LogMel,
     Mel as Mel,
     OnsetStrength as OnsetStrength,
