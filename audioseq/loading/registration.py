@@ -15,7 +15,12 @@ from typing import Any
 __all__ = ["register_with_keras"]
 
 # rooms that need no other one with a layer: importing one of these may be what imports Keras
-ROOMS = ("audioseq.features.layer", "audioseq.models.layers", "audioseq.models.recurrent")
+ROOMS = (
+    "audioseq.features.layer",
+    "audioseq.models.layers",
+    "audioseq.models.recurrent",
+    "audioseq.models.hearing",
+)
 
 
 def register_with_keras() -> None:

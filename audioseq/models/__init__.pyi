@@ -1,4 +1,5 @@
 from . import (
+    hearing as hearing,
     layers as layers,
     recurrent as recurrent,
     rolls as rolls,
@@ -6,6 +7,13 @@ from . import (
     sizes as sizes,
     sound as sound,
     tokens as tokens,
+)
+from .hearing import (
+    KEYS as KEYS,
+    OUTPUTS as OUTPUTS,
+    Harmonic as Harmonic,
+    KeyLSTM as KeyLSTM,
+    transcriber as transcriber,
 )
 from .layers import (
     FULL as FULL,

@@ -31,6 +31,7 @@ from .streaming import (
     StreamError as StreamError,
     Streaming as Streaming,
     StreamState as StreamState,
+    carrying as carrying,
     check_model as check_model,
     steps_of as steps_of,
 )
