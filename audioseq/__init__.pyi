@@ -15,6 +15,7 @@ from . import (
     speech as speech,
     tokens as tokens,
     training as training,
+    transcription as transcription,
 )
 from .arguments import ArgumentError as ArgumentError
 from .audio import (
@@ -126,6 +127,10 @@ from .training import (
     TrainingError as TrainingError,
     augment as augment,
     trainees as trainees,
+)
+from .transcription import (
+    Transcriber as Transcriber,
+    transcribe as transcribe,
 )
 
 __version__: str

@@ -25,14 +25,30 @@ from audioseq.cli import (
     memory,
     plot,
     recipe,
+    transcribe,
 )
 
 __all__ = ["main", "parser"]
 
-ROOMS = (classify, listen, generate, memory, info, plot, features, doctor, evaluate, export, download, recipe)
+ROOMS = (
+    classify,
+    listen,
+    transcribe,
+    generate,
+    memory,
+    info,
+    plot,
+    features,
+    doctor,
+    evaluate,
+    export,
+    download,
+    recipe,
+)
 EXAMPLES = (
     ("audioseq classify left.wav", "which word a recording is"),
     ("audioseq listen --file meeting.wav", "which words are in a long recording, and when; without --file: microphone"),
+    ("audioseq transcribe song.ogg --roll song.png", "the notes of a recording, as MIDI; or: microphone"),
     ('audioseq generate --out new --key "C major"', "new pieces as .mid, .wav and a picture"),
     ("audioseq memory left.wav --out DIR", "what the network remembers of a recording or a .mid"),
     ("audioseq info FILE ...", "what an audio, MIDI, .keras or exported file is"),

@@ -19,11 +19,16 @@ from audioseq.models import layers  # noqa: F401, registers what a network may b
 from audioseq.models.saving import ModelError, WholeModel
 from audioseq.music.generator import SequenceGenerator
 from audioseq.speech.classifier import SequenceClassifier
+from audioseq.transcription.transcriber import Transcriber
 
 __all__ = ["load_model"]
 
 # what can be saved, and the recipe that uses it
-RECIPES: dict[type[WholeModel], str] = {SequenceClassifier: "speech_commands", SequenceGenerator: "music_generation"}
+RECIPES: dict[type[WholeModel], str] = {
+    SequenceClassifier: "speech_commands",
+    SequenceGenerator: "music_generation",
+    Transcriber: "transcription",
+}
 # what Keras puts before the reason
 BEFORE = ["Exception encountered: ", "Error encountered:\n\n", "Error encountered during deserialization: "]
 BEFORE += ["Example error message for object "]

@@ -5,6 +5,7 @@ from . import (
     recognition as recognition,
     sound as sound,
     training as training,
+    transcription as transcription,
 )
 from .figure import (
     BEST as BEST,
@@ -30,4 +31,8 @@ from .sound import (
 )
 from .training import (
     learning_curve as learning_curve,
+)
+from .transcription import (
+    compared_notes as compared_notes,
+    notes_over_frames as notes_over_frames,
 )
