@@ -16,6 +16,7 @@ from . import (
     speech as speech,
     tokens as tokens,
     training as training,
+    transcription as transcription,
 )
 from .arguments import ArgumentError as ArgumentError
 from .audio import (
@@ -61,6 +62,7 @@ from .features import (
     Delta as Delta,
     FeatureLayer as FeatureLayer,
     HarmonicCQT as HarmonicCQT,
+    LogFrequency as LogFrequency,
     LogMel as LogMel,
     Mel as Mel,
     OnsetStrength as OnsetStrength,
@@ -129,6 +131,10 @@ from .training import (
     TrainingError as TrainingError,
     augment as augment,
     trainees as trainees,
+)
+from .transcription import (
+    Transcriber as Transcriber,
+    transcribe as transcribe,
 )
 
 __version__: str

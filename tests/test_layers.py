@@ -12,11 +12,12 @@ from keras.src.testing import TestCase
 
 import audioseq as aq
 from audioseq import augment
-from audioseq.models import enrolled, layers, pretrained, recurrent
+from audioseq.models import enrolled, hearing, layers, pretrained, recurrent
 
 SR = 8000
 CLIPS = np.random.default_rng(0).uniform(-0.5, 0.5, (3, 1600)).astype(np.float32)
 FRAMES = np.random.default_rng(1).standard_normal((3, 24, 20)).astype(np.float32)
+KEYS = np.random.default_rng(3).standard_normal((3, 6, 40, 5)).astype(np.float32)
 ROLLS = (np.random.default_rng(2).random((3, 12, 20)) < 0.2).astype(np.float32)
 # it draws, so that two calls differ; in half precision samples would lose what is 66 dB under the loudest
 DRAWS = {"expected_num_seed_generators": 1, "run_mixed_precision_check": False}
@@ -33,6 +34,20 @@ LAYERS = {
     "recall": (layers.Recall, {"lengths": [1, 2]}, ROLLS, (3, 12, 42), {}),
     "log": (pretrained.LogOffset, {}, np.abs(FRAMES), FRAMES.shape, {}),
     "clip": (pretrained.ClippedLeakyReLU, {}, FRAMES, FRAMES.shape, {}),
+    "harmonic": (
+        hearing.Harmonic,
+        {"filters": 7, "narrow": 3, "shifts": [-12, 12, 19]},
+        KEYS,
+        (3, 6, 40, 7),
+        {"expected_num_trainable_weights": 3},
+    ),
+    "key lstm": (
+        hearing.KeyLSTM,
+        {"units": 4},
+        KEYS,
+        (3, 6, 40, 4),
+        {"expected_num_trainable_weights": 3, "expected_num_seed_generators": 1},
+    ),
     "lstm": (
         recurrent.LSTM,
         {"units": 5, "return_sequences": True},

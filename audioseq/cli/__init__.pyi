@@ -19,6 +19,7 @@ from . import (
     plot as plot,
     progress as progress,
     recipe as recipe,
+    transcribe as transcribe,
 )
 from .common import (
     DONE as DONE,

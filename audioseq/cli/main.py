@@ -29,6 +29,7 @@ from audioseq.cli import (
     memory,
     plot,
     recipe,
+    transcribe,
 )
 
 __all__ = ["main", "parser"]
@@ -38,6 +39,7 @@ ROOMS = (
     listen,
     enroll,
     dictate,
+    transcribe,
     generate,
     fill,
     harmonise,
@@ -56,6 +58,7 @@ EXAMPLES = (
     ("audioseq listen --file meeting.wav", "which words are in a long recording, and when; without --file: microphone"),
     ("audioseq enroll --word lumos a.wav b.wav c.wav --out my.keras", "a recogniser that knows one word more"),
     ("audioseq dictate call.wav --model FILE", "words one after another, with times; without a file: microphone"),
+    ("audioseq transcribe song.ogg --roll song.png", "the notes of a recording, as MIDI; or: microphone"),
     ('audioseq generate --out new --key "C major"', "new pieces as .mid, .wav and a picture"),
     ("audioseq fill song.mid --bars 5-8 --out song2.mid", "some bars written anew, between what stands"),
     ("audioseq harmonise tune.mid --out chorale.mid", "four voices under a melody, in Bach's manner"),

@@ -1,15 +1,25 @@
 from . import (
+    annotations as annotations,
     chorales as chorales,
     clips as clips,
     download as download,
     encoded as encoded,
+    instruments as instruments,
     negatives as negatives,
+    practice as practice,
     rolls as rolls,
     series as series,
+    soundfonts as soundfonts,
     splits as splits,
+    transcripts as transcripts,
     tunes as tunes,
     unknown as unknown,
     words as words,
+)
+from .annotations import (
+    Recordings as Recordings,
+    read_notes as read_notes,
+    recordings_with_notes as recordings_with_notes,
 )
 from .chorales import (
     Chorale as Chorale,
@@ -32,9 +42,26 @@ from .encoded import (
     encode_file as encode_file,
     encode_folder as encode_folder,
 )
+from .instruments import (
+    Sampled as Sampled,
+    random_instrument as random_instrument,
+    random_piano as random_piano,
+    read_instruments as read_instruments,
+    read_sampled as read_sampled,
+)
 from .negatives import (
     Negatives as Negatives,
     find_negatives as find_negatives,
+)
+from .practice import (
+    HEARD as HEARD,
+    Excerpt as Excerpt,
+    Practice as Practice,
+    heard_notes as heard_notes,
+    in_some_room as in_some_room,
+    pieces_of as pieces_of,
+    play as play,
+    random_notes as random_notes,
 )
 from .rolls import (
     PolyphonicMusic as PolyphonicMusic,
@@ -47,6 +74,11 @@ from .series import (
     read_series as read_series,
     rolling_origins as rolling_origins,
     windows as windows,
+)
+from .soundfonts import (
+    Preset as Preset,
+    read_soundfont as read_soundfont,
+    soundfont_presets as soundfont_presets,
 )
 from .splits import (
     DatasetError as DatasetError,
@@ -63,6 +95,14 @@ from .splits import (
     speaker_of as speaker_of,
     speaker_pattern as speaker_pattern,
     usual_split as usual_split,
+)
+from .transcripts import (
+    FrameSet as FrameSet,
+    LabelledFrames as LabelledFrames,
+    label_rolls as label_rolls,
+    pack_frames as pack_frames,
+    prepare as prepare,
+    unpack_frames as unpack_frames,
 )
 from .tunes import (
     Survey as Survey,

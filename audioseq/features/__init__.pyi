@@ -6,6 +6,7 @@ from . import (
     fronts as fronts,
     inversion as inversion,
     layer as layer,
+    logfrequency as logfrequency,
     mel as mel,
     notes as notes,
     pitch as pitch,
@@ -64,6 +65,10 @@ from .inversion import (
 from .layer import (
     FeatureLayer as FeatureLayer,
     has_gpu as has_gpu,
+)
+from .logfrequency import (
+    LogFrequency as LogFrequency,
+    Resolutions as Resolutions,
 )
 from .mel import (
     MFCC as MFCC,

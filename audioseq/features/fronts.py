@@ -61,6 +61,11 @@ class Front:
     pad = "zeros"  # what lies beyond the ends of a centred clip
 
     @property
+    def padding(self) -> tuple[int, int]:
+        """Samples that lie before the first and after the last of a clip, so that frame t is of sample ``t * hop``."""
+        return (self.n_fft // 2, self.n_fft // 2) if self.center else (0, 0)
+
+    @property
     def width(self) -> int:
         """Numbers in a frame."""
         raise NotImplementedError
@@ -256,11 +261,11 @@ def padded(front: Front, y: np.ndarray) -> np.ndarray:
     """A clip ``(samples,)`` with what lies beyond its ends where frames are centred."""
     if not front.center:
         return y
-    half = front.n_fft // 2
-    out = np.zeros(len(y) + 2 * half, np.float32)
-    out[half : half + len(y)] = y
+    before, after = front.padding
+    out = np.zeros(before + len(y) + after, np.float32)
+    out[before : before + len(y)] = y
     if front.pad == "edge":
-        out[:half], out[half + len(y) :] = y[0], y[-1]
+        out[:before], out[before + len(y) :] = y[0], y[-1]
     return out
 
 

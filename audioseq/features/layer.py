@@ -125,7 +125,7 @@ def _frames(plan: Plan, samples: Any, lengths: Any) -> Any:
             raise ValueError('precision="exact" needs 64-bit floats, which Keras does not switch on for JAX.')
         samples = ops.cast(samples, "float64")
     if front.center:
-        samples = _padded(samples, lengths, front.n_fft // 2, front.pad)
+        samples = _padded(samples, lengths, front.padding, front.pad)
     if isinstance(front, FrontEnd) and keras.backend.backend() == "tensorflow":
         return _tensorflow_frames(plan, front, samples)
     x = front.on_keras(ops, samples)
@@ -134,15 +134,17 @@ def _frames(plan: Plan, samples: Any, lengths: Any) -> Any:
     return x
 
 
-def _padded(samples: Any, lengths: Any, half: int, pad: str) -> Any:
+def _padded(samples: Any, lengths: Any, padding: tuple[int, int], pad: str) -> Any:
     """Clips with what lies beyond their ends, where frames are centred."""
     if pad == "zeros":
-        return ops.pad(samples, ((0, 0), (half, half)))
+        return ops.pad(samples, ((0, 0), padding))
     if lengths is not None:  # a shorter clip's last sample stands beyond its own end
         n = ops.shape(samples)[1]
         index = ops.minimum(ops.arange(n, dtype="int32")[None, :], ops.maximum(lengths, 1)[:, None] - 1)
         samples = ops.take_along_axis(samples, index, axis=1)
-    first, last = ops.repeat(samples[:, :1], half, axis=1), ops.repeat(samples[:, -1:], half, axis=1)
+    first, last = (
+        ops.repeat(one, n, axis=1) for one, n in zip((samples[:, :1], samples[:, -1:]), padding, strict=True)
+    )
     return ops.concatenate([first, samples, last], axis=1)
 
 

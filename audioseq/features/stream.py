@@ -58,10 +58,11 @@ class FrameStream:
         self.plan = plan
         front = plan.front
         # the zeros before the first sample stand in the first state, those after the last come with `finish`
-        self.padding = front.n_fft // 2 if front.center else 0
+        self.padding = front.padding
         self.width = plan.frame_width
         self.ahead = sum(step.ahead for step in plan.clip_steps)
-        self.latency = (self.ahead * front.hop + front.n_fft // 2) / front.sr
+        after = front.padding[1] if front.center else front.n_fft // 2
+        self.latency = (self.ahead * front.hop + after) / front.sr
         self.single = single_frame(plan)
         self.frames_of = Plan(dataclasses.replace(front, center=False), plan.frame_steps, clip_steps=())
 
@@ -70,7 +71,7 @@ class FrameStream:
 
     def initial_state(self) -> FrameState:
         """The state before the first sample."""
-        known = self.padding if self.plan.front.pad == "zeros" else 0
+        known = self.padding[0] if self.plan.front.pad == "zeros" else 0
         return FrameState(np.zeros(known, np.float32), 0, tuple(None for _ in self.plan.clip_steps))
 
     def __call__(self, block: np.ndarray, state: FrameState) -> tuple[np.ndarray, FrameState]:
@@ -83,7 +84,7 @@ class FrameStream:
 
     def finish(self, state: FrameState) -> np.ndarray:
         """The frames that only the end of the signal completes, ``(time, features)``."""
-        beyond = np.zeros(self.padding, np.float32)
+        beyond = np.zeros(self.padding[1], np.float32)
         if state.edge is not None:
             beyond += state.edge
         return self._advance(beyond, state, last=True)[0]
@@ -92,7 +93,7 @@ class FrameStream:
         front, edge = self.plan.front, state.edge
         if front.pad == "edge" and len(y):
             if edge is None:
-                y = np.concatenate([np.full(self.padding, y[0]), y])
+                y = np.concatenate([np.full(self.padding[0], y[0]), y])
             edge = y[-1:].copy()
         skip = min(state.skip, len(y))
         y = np.concatenate((state.samples, y[skip:] if skip else y))

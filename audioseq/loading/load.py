@@ -20,6 +20,7 @@ from audioseq.models import ctc, layers  # noqa: F401, registers what a network 
 from audioseq.models.saving import ModelError, WholeModel
 from audioseq.music.generator import SequenceGenerator
 from audioseq.speech.classifier import SequenceClassifier
+from audioseq.transcription.transcriber import Transcriber
 
 __all__ = ["load_model"]
 
@@ -28,6 +29,7 @@ RECIPES: dict[type[WholeModel], str] = {
     SequenceClassifier: "speech_commands",
     SequenceGenerator: "music_generation",
     SpeechTranscriber: "connected_words",
+    Transcriber: "transcription",
 }
 # what Keras puts before the reason
 BEFORE = ["Exception encountered: ", "Error encountered:\n\n", "Error encountered during deserialization: "]

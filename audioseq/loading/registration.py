@@ -22,6 +22,7 @@ ROOMS = (
     "audioseq.models.enrolled",
     "audioseq.models.pretrained",
     "audioseq.models.ctc",
+    "audioseq.models.hearing",
 )
 
 

@@ -1,6 +1,7 @@
 from . import (
     ctc as ctc,
     enrolled as enrolled,
+    hearing as hearing,
     layers as layers,
     pretrained as pretrained,
     recurrent as recurrent,
@@ -20,6 +21,13 @@ from .ctc import (
 )
 from .enrolled import (
     Enrolled as Enrolled,
+)
+from .hearing import (
+    KEYS as KEYS,
+    OUTPUTS as OUTPUTS,
+    Harmonic as Harmonic,
+    KeyLSTM as KeyLSTM,
+    transcriber as transcriber,
 )
 from .layers import (
     FULL as FULL,

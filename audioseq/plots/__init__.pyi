@@ -7,6 +7,7 @@ from . import (
     series as series,
     sound as sound,
     training as training,
+    transcription as transcription,
 )
 from .connected import (
     label_probabilities as label_probabilities,
@@ -38,4 +39,8 @@ from .sound import (
 )
 from .training import (
     learning_curve as learning_curve,
+)
+from .transcription import (
+    compared_notes as compared_notes,
+    notes_over_frames as notes_over_frames,
 )

@@ -313,7 +313,21 @@ def _apart(network: keras.Model, states: Any, n_frames: int, n_features: int) ->
 
 
 def carrying(local: Part) -> tuple[Callable[..., list[Any]], list[tuple[int, ...]]]:
-    """The layers of `local` with rows that are carried where zeros stood before the first, and those rows' shapes."""
+    """A function whose layers carry what they saw from block to block, and the shapes of what is carried.
+
+    Carried are the rows where a `ZeroPadding2D` puts zeros before the first, and what a layer with a method ``carry``
+    says by its ``carried_shapes``.
+
+    Args:
+        local: a `keras.Model` or a function between two of its tensors; of one input ``(batch, time, ...)``.
+
+    Returns:
+        ``carried(frames, *before) -> [output, *after]``, where `before` are zeros ``(1, *shape)`` at first; and the
+        shapes.
+
+    Raises:
+        StreamError: a layer looks ahead, or reads what no layer gives.
+    """
     begin, end, inner = local.inputs[0], local.outputs[0], local.layers[1:]
     known, shapes = {id(begin)}, []
     reads: list[list[Any]] = []  # of each layer, its input tensors
@@ -327,6 +341,8 @@ def carrying(local: Part) -> tuple[Callable[..., list[Any]], list[tuple[int, ...
                 raise StreamError(f"{layer.name} looks {bottom} rows ahead")
             if top:
                 shapes.append((top, *layer.input.shape[2:]))
+        elif hasattr(layer, "carry"):
+            shapes += layer.carried_shapes
         known.add(id(layer.output))
     if id(end) not in known:
         raise StreamError("what the recurrent layer reads is no layer's output")
@@ -342,6 +358,9 @@ def carrying(local: Part) -> tuple[Callable[..., list[Any]], list[tuple[int, ...
                     x = ops.concatenate([next(before), x], axis=1)
                     after.append(x[:, -top:])
                 values[id(layer.output)] = ops.pad(x, ((0, 0), (0, 0), (left, right), (0, 0)))
+            elif hasattr(layer, "carry"):
+                values[id(layer.output)], *own = layer.carry(x, *(next(before) for _ in layer.carried_shapes))
+                after += own
             else:
                 values[id(layer.output)] = predicting(layer)(x)
         return [values[id(end)], *after]

@@ -68,6 +68,7 @@ from .trainees import (
     AugmentedClassifier as AugmentedClassifier,
     NextFrame as NextFrame,
     NextToken as NextToken,
+    NoteListener as NoteListener,
     Trainee as Trainee,
     clip_scores as clip_scores,
     feature_statistics as feature_statistics,

@@ -1,6 +1,7 @@
 """What `training.fit` trains: a network with its data, its loss, what validates it and what is kept of it.
 
-`AugmentedClassifier` learns clips, `NextToken` music as tokens, `NextFrame` piano rolls.
+`AugmentedClassifier` learns clips, `NextToken` music as tokens, `NextFrame` piano rolls, `NoteListener`
+which keys sound.
 """
 
 from __future__ import annotations
@@ -14,13 +15,24 @@ from keras import ops, tree
 
 from audioseq.data.clips import ClipSet
 from audioseq.data.rolls import RollBatch, RollSet
+from audioseq.data.transcripts import FrameSet
 from audioseq.data.tunes import TokenSet
+from audioseq.models.hearing import KEYS, OUTPUTS
 from audioseq.music.generator import SequenceGenerator
 from audioseq.music.likelihood import frame_likelihood, piece_nats
 from audioseq.speech.classifier import SequenceClassifier
 from audioseq.training import workers
+from audioseq.transcription.transcriber import Transcriber
 
-__all__ = ["AugmentedClassifier", "NextFrame", "NextToken", "Trainee", "clip_scores", "feature_statistics"]
+__all__ = [
+    "AugmentedClassifier",
+    "NextFrame",
+    "NextToken",
+    "NoteListener",
+    "Trainee",
+    "clip_scores",
+    "feature_statistics",
+]
 
 
 class Trainee(keras.Model):
@@ -309,6 +321,73 @@ class NextFrame(Trainee):
 
 def _inputs(batch: RollBatch) -> dict[str, Any]:
     return {"frames": batch.frames, "mask": batch.mask}
+
+
+class NoteListener(Trainee):
+    """A network that learns which keys sound: reads `data.transcripts.FrameSet`; see `models.transcriber`.
+
+    Its loss is the binary cross-entropy of onset, sustain and offset, summed over the keys, and the squared error of
+    the velocity where there is an onset. It sees a `window` of each excerpt an epoch.
+
+    Args:
+        transcriber: what is trained, and saved afterwards.
+        window: frames.
+    """
+
+    def __init__(self, transcriber: Transcriber, *, window: int = 192, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.transcriber, self.window = transcriber, window
+
+    def call(self, frames: Any, training: bool | None = None) -> Any:
+        return self.transcriber.network(self.transcriber.normalization(frames), training=training)
+
+    def compute_loss(
+        self, x: Any = None, y: Any = None, y_pred: Any = None, sample_weight: Any = None, training: bool = True
+    ) -> Any:
+        delay = self.transcriber.delay  # the first outputs are about frames before the window
+        y, y_pred = y[:, delay:], y_pred[:, delay:]
+        onset = y[..., 0]
+        nats = ops.softplus(y_pred[..., :3]) - y[..., :3] * y_pred[..., :3]  # (batch, time, keys, 3)
+        weights = ops.convert_to_tensor([1.0, 0.5, 0.3], "float32")
+        rare = ops.stack([1 + 2 * onset, ops.ones_like(onset), 1 + y[..., 2]], axis=-1)
+        error = onset * ops.square(ops.sigmoid(y_pred[..., 3]) - y[..., 3])
+        loss = ops.sum(nats * rare * weights, axis=(-1, -2)) + 4 * ops.sum(error, axis=-1)  # (batch, time)
+        return workers.scaled(ops.mean(loss))
+
+    @property
+    def kept(self) -> Transcriber:
+        return self.transcriber
+
+    def compile_with(self, optimizer: keras.optimizers.Optimizer) -> None:
+        self.compile(optimizer=optimizer)
+
+    def example(self, data: FrameSet) -> np.ndarray:
+        return next(data.in_order(1, 0)).frames
+
+    def steps(self, data: FrameSet, batch_size: int) -> int:
+        return data.steps(batch_size)
+
+    def batches(self, data: FrameSet, batch_size: int, *, seed: int, epochs: int, start_epoch: int = 0) -> Any:
+        def drawn() -> Iterator[tuple[np.ndarray, np.ndarray]]:
+            delay = self.transcriber.delay
+            for batch in data.batches(
+                batch_size, self.window, delay, seed=seed, epochs=epochs, start_epoch=start_epoch
+            ):
+                yield batch.frames, batch.labels
+
+        if keras.backend.backend() != "tensorflow":
+            return drawn()
+        import tensorflow as tf
+
+        shapes = (
+            tf.TensorSpec((None, None, data.feature.n_features), tf.float32),
+            tf.TensorSpec((None, None, KEYS, len(OUTPUTS)), tf.float32),
+        )
+        return tf.data.Dataset.from_generator(drawn, output_signature=shapes).prefetch(2)
+
+    def validate(self, data: FrameSet, batch_size: int) -> dict[str, float]:
+        batches = ((batch.frames, batch.labels) for batch in data.in_order(batch_size, self.transcriber.delay))
+        return self.evaluate(batches, steps=-(-len(data) // batch_size), verbose=0, return_dict=True)
 
 
 def clip_scores(classifier: SequenceClassifier, clips: ClipSet, *, chunk: int = 1024) -> np.ndarray:

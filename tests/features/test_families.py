@@ -211,6 +211,8 @@ EVERY = {name: pair[0] for name, pair in PAIRS.items()} | {
     "vqt": aq.VQT(sr=SR),
     "cqt, hop 441": aq.CQT(sr=SR, hop_length=441, n_bins=48),
     "harmonics": aq.HarmonicCQT(sr=SR),
+    "log frequency": aq.LogFrequency(sr=SR),
+    "log frequency, one window": aq.LogFrequency(sr=SR, n_ffts=(1024,), ahead=100, hop_length=441),
     "chroma cqt": aq.ChromaCQT(sr=SR) >> aq.Tonnetz(),
     "cqt, power": aq.CQT(sr=SR, power=2.0),
     "dB, causal": aq.Mel(sr=SR) >> aq.PowerToDb(amin=1e-5),
@@ -279,7 +281,8 @@ def test_a_description_survives_json_and_a_saved_model(name, tmp_path):
 
 @pytest.mark.parametrize(
     "name", ["chroma", "tonnetz", "rms", "zero crossings", "centroid", "contrast", "flatness", "rolloff", "bandwidth",
-             "yin", "onset, causal", "tempogram, causal", "cqt", "vqt", "harmonics", "chroma cqt", "stack"]
+             "yin", "onset, causal", "tempogram, causal", "cqt", "vqt", "harmonics", "log frequency",
+             "chroma cqt", "stack"]
 )  # fmt: skip
 def test_keras_own_layer_test(name):
     feature, y = EVERY[name], sounds()[:2, :11025]
@@ -313,6 +316,10 @@ def test_keras_own_layer_test(name):
         (lambda: aq.CQT(hop_length=0.01), "hop_length is a whole number.*did you pass seconds"),
         (lambda: aq.HarmonicCQT(harmonics=(1, 1)), "harmonics is a tuple of 1 to 16 multiples above 0, none twice"),
         (lambda: aq.HarmonicCQT(harmonics=(1, 30)), "below sr / 2"),
+        (lambda: aq.LogFrequency(n_ffts=(8192, 2048)), "n_ffts is a tuple of 1 to 4 even numbers of samples, rising"),
+        (lambda: aq.LogFrequency(ahead=0.05), "ahead is a whole number of samples, 1 to half of the"),
+        (lambda: aq.LogFrequency(sr=8000), r"the highest band ends below sr / 2 = 4000 Hz.* Received: \(26.97"),
+        (lambda: aq.LogFrequency(hop_length=0.032), "hop_length is a whole number.*did you pass seconds"),
         (lambda: aq.ChromaCQT(n_chroma=7), "n_chroma divides bins_per_octave=36. Received: 7"),
         (lambda: aq.ChromaCQT(n_bins=10), "n_bins follows from n_octaves"),
         (lambda: aq.Chroma(norm=3), r"norm is inf \(the largest\), 1, 2 or None. Received: 3"),

@@ -13,6 +13,7 @@ from matplotlib.collections import PolyCollection
 from matplotlib.colors import to_rgb
 
 from audioseq import plots
+from audioseq.data import practice
 from audioseq.midi.files import load_midi
 from audioseq.midi.score import Score, as_score, notes_of
 from audioseq.plots import figure, piano_roll, training as curves
@@ -319,3 +320,16 @@ def test_forecasts_are_drawn_where_they_begin(tmp_path, monkeypatch):
     lines = [line for line in figures[0].axes[0].lines if len(line.get_xdata()) == 4]
     assert [list(line.get_xdata()) for line in lines] == [[32, 33, 34, 35], [36, 37, 38, 39]]
     assert list(lines[0].get_ydata()) == [0.0, 1.0, 2.0, 3.0]
+
+
+def test_a_transcription_is_drawn_over_its_spectrogram_and_beside_its_reference(tmp_path):
+    notes = np.array([(60, 80, 0.5, 1.5), (64, 80, 1.5, 20.0)], practice.HEARD)
+    heard = np.array([(60, 80, 0.51, 1.5), (67, 80, 3.0, 4.0)], practice.HEARD)
+    frames = np.random.default_rng(0).normal(-60, 10, (700, 264)).astype(np.float32)
+    plots.notes_over_frames(tmp_path / "a.png", heard, frames, frame_rate=31.25, title="a")
+    plots.compared_notes(tmp_path / "b.png", notes, heard, title="b")
+    for name in ("a.png", "b.png"):
+        assert (tmp_path / name).read_bytes()[:8] == b"\x89PNG\r\n\x1a\n"
+    plots.compared_notes(tmp_path / "c.png", notes[:0], heard[:0])  # no notes are a picture too
+    with pytest.raises(ValueError, match="begin lies within the frames"):
+        plots.notes_over_frames(tmp_path / "d.png", notes, frames, frame_rate=31.25, begin=100.0)
