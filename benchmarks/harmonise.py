@@ -28,9 +28,9 @@ from audioseq.data import tunes
 from audioseq.data.chorales import chorales, write_chorales
 from audioseq.files import write_json
 from audioseq.midi.score import Score
-from audioseq.music.counterpoint import counterpoint
 from audioseq.music.filling import harmonise_score
 from audioseq.music.learnt import voices_at_once
+from audioseq.music.voice_leading import counterpoint
 
 
 def ranges_of(scores: Sequence[Score]) -> list[tuple[int, int]]:

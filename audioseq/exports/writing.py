@@ -87,11 +87,7 @@ def export(
         clips = _checked_clips(clips, model)
     if labels is not None:
         labels = _checked_labels(labels, clips, model)
-    if keras.backend.backend() != "tensorflow":
-        raise ExportError(f"export needs Keras on TensorFlow. Received: {keras.backend.backend()}")
-    missing = [name for name in NEEDS[format] if importlib.util.find_spec(name) is None]
-    if missing:
-        raise ExportError(f'{format} needs {", ".join(missing)}: pip install "audioseq[export]"')
+    _check_installed(format)
     plain = format == "onnx"
     kind = TranscriberGraph if transcriber else StreamingGraph if streaming else ClipGraph
     graph: Graph = kind(model, plain=plain)
@@ -115,6 +111,14 @@ def export(
     except OSError as error:
         raise ExportError(f"{os.fspath(out)}: cannot be written ({error.strerror or error})") from error
     return report
+
+
+def _check_installed(format: str) -> None:
+    if keras.backend.backend() != "tensorflow":
+        raise ExportError(f"export needs Keras on TensorFlow. Received: {keras.backend.backend()}")
+    missing = [name for name in NEEDS[format] if importlib.util.find_spec(name) is None]
+    if missing:
+        raise ExportError(f'{format} needs {", ".join(missing)}: pip install "audioseq[export]"')
 
 
 def _checked_clips(clips: Any, model: SequenceClassifier) -> np.ndarray:

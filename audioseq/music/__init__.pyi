@@ -1,7 +1,6 @@
 from . import (
     constraints as constraints,
     copies as copies,
-    counterpoint as counterpoint,
     evaluation as evaluation,
     filling as filling,
     generator as generator,
@@ -18,6 +17,7 @@ from . import (
     statistics as statistics,
     synthesis as synthesis,
     timbres as timbres,
+    voice_leading as voice_leading,
 )
 from .constraints import (
     BeatConstraints as BeatConstraints,
@@ -35,11 +35,6 @@ from .copies import (
     melody as melody,
     melody_of_roll as melody_of_roll,
     shared_grams as shared_grams,
-)
-from .counterpoint import (
-    Counterpoint as Counterpoint,
-    parallels as parallels,
-    voice_grid as voice_grid,
 )
 from .evaluation import (
     MusicEvaluation as MusicEvaluation,
@@ -149,4 +144,10 @@ from .timbres import (
     Sustained as Sustained,
     drum_of as drum_of,
     timbre_of as timbre_of,
+)
+from .voice_leading import (
+    Counterpoint as Counterpoint,
+    counterpoint as counterpoint,
+    parallels as parallels,
+    voice_grid as voice_grid,
 )

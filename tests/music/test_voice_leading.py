@@ -9,7 +9,7 @@ import pytest
 
 from audioseq.data.chorales import chorales
 from audioseq.midi.score import as_score
-from audioseq.music.counterpoint import counterpoint, parallels, voice_grid
+from audioseq.music.voice_leading import counterpoint, parallels, voice_grid
 
 
 def piece_of(*voices):
