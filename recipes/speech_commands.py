@@ -110,6 +110,7 @@ def train(
     from audioseq.speech.alarms import false_alarms
     from audioseq.speech.calibration import calibrate
     from audioseq.speech.evaluation import evaluate_predictions
+    from audioseq.speech.familiarity import add_familiarity
     from audioseq.training import augment, pace, reports, trainees
 
     # data: clips of one length, no speaker on two sides
@@ -196,6 +197,8 @@ def train(
     if not training.is_chief():
         return cli.DONE  # of several workers the first writes and prints
 
+    if pretrained:  # its numbers tell what is far from every word
+        classifier = add_familiarity(classifier, words.training)
     if config.reject is not None:  # scores that are probabilities, and the benefit of the doubt to other words
         done = calibrate(classifier, check.labels, trainees.clip_scores(classifier, check), lose=config.reject)
         print(f"\n{done}")

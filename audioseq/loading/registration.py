@@ -21,6 +21,7 @@ ROOMS = (
     "audioseq.models.recurrent",
     "audioseq.models.enrolled",
     "audioseq.models.pretrained",
+    "audioseq.models.unfamiliar",
     "audioseq.models.ctc",
     "audioseq.models.hearing",
 )

@@ -11,6 +11,7 @@ from . import (
     sizes as sizes,
     sound as sound,
     tokens as tokens,
+    unfamiliar as unfamiliar,
 )
 from .ctc import (
     BLANK as BLANK,
@@ -81,4 +82,7 @@ from .tokens import (
     event_gru as event_gru,
     event_lstm as event_lstm,
     event_rnn as event_rnn,
+)
+from .unfamiliar import (
+    Unfamiliar as Unfamiliar,
 )

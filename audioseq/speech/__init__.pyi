@@ -6,6 +6,7 @@ from . import (
     embedding as embedding,
     enrolment as enrolment,
     evaluation as evaluation,
+    familiarity as familiarity,
     streaming as streaming,
     thresholds as thresholds,
 )
@@ -32,6 +33,8 @@ from .embedding import (
     embedding_network as embedding_network,
     last_dense as last_dense,
     numbers_of as numbers_of,
+    trained_logits as trained_logits,
+    unfamiliar_of as unfamiliar_of,
 )
 from .enrolment import (
     Enrolment as Enrolment,
@@ -46,6 +49,9 @@ from .evaluation import (
     evaluate_folder as evaluate_folder,
     evaluate_predictions as evaluate_predictions,
     wilson_interval as wilson_interval,
+)
+from .familiarity import (
+    add_familiarity as add_familiarity,
 )
 from .streaming import (
     Part as Part,

@@ -17,7 +17,7 @@ from audioseq.arguments import is_number, require
 from audioseq.data.clips import SILENCE, UNKNOWN
 from audioseq.data.splits import DatasetError
 from audioseq.speech.classifier import SequenceClassifier
-from audioseq.speech.embedding import last_dense
+from audioseq.speech.embedding import last_dense, unfamiliar_of
 from audioseq.speech.streaming import check_model
 
 __all__ = ["Calibration", "calibrate", "expected_calibration_error"]
@@ -124,6 +124,9 @@ def calibrate(
     if added:
         bias[place] += added
     last.set_weights([kernel / temperature, bias / temperature])
+    unfamiliar = unfamiliar_of(model.network)
+    if unfamiliar is not None:
+        unfamiliar.share.assign(unfamiliar.share / temperature)
     logits = logits / temperature
     now = np.exp(_log_softmax(logits))
     words = _known(model, labels)

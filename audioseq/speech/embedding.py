@@ -7,8 +7,9 @@ from typing import Any
 import keras
 
 from audioseq.models.enrolled import Enrolled
+from audioseq.models.unfamiliar import Unfamiliar
 
-__all__ = ["embedding_network", "last_dense", "numbers_of"]
+__all__ = ["embedding_network", "last_dense", "numbers_of", "trained_logits", "unfamiliar_of"]
 
 EMBEDDING = "embedding"  # name of the layer, where a network has one
 
@@ -34,9 +35,20 @@ def numbers_of(network: keras.Model) -> Any:
     return named[0].output if named else last_dense(network).input
 
 
+def trained_logits(network: keras.Model) -> Any:
+    """The tensor of the logits of the trained classes, before words that were enrolled."""
+    last = network.layers[-1]
+    return last.input[0] if isinstance(last, Enrolled) else network.output
+
+
+def unfamiliar_of(network: keras.Model) -> Unfamiliar | None:
+    """The layer that notices what is far from every trained word, where the network has one."""
+    return next((layer for layer in network.layers if isinstance(layer, Unfamiliar)), None)
+
+
 def last_dense(network: keras.Model) -> keras.layers.Dense:
     """The layer that makes the logits of the trained words."""
-    last = network.layers[-2] if isinstance(network.layers[-1], Enrolled) else network.layers[-1]
+    last = next(layer for layer in reversed(network.layers) if not isinstance(layer, (Enrolled, Unfamiliar)))
     linear = isinstance(last, keras.layers.Dense) and last.use_bias and last.activation is keras.activations.linear
     if not linear:
         raise ValueError(f"the network ends in a Dense layer with a bias, without an activation. Received: {last!r}")

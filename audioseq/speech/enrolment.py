@@ -21,7 +21,7 @@ from audioseq.audio import reading, resampling
 from audioseq.audio.levels import active_part
 from audioseq.data.clips import SILENCE, UNKNOWN
 from audioseq.models.enrolled import Enrolled
-from audioseq.speech.embedding import embedding_network, last_dense, numbers_of
+from audioseq.speech.embedding import embedding_network, numbers_of, trained_logits
 from audioseq.speech.streaming import check_model
 
 __all__ = ["Enrolment", "EnrolmentError", "enroll", "enrolled_words", "forget"]
@@ -30,7 +30,7 @@ Recording = str | os.PathLike[str] | np.ndarray
 
 GAIN = 20.0  # of a cosine, in nats
 THRESHOLD = 0.5  # cosine from which a clip is rather the word than none
-ODD = 0.3  # cosine to the others under which a recording is of another word
+ODD = 0.15  # cosine to the others under which a recording is of another word
 SHORTEST, LONGEST = 0.2, 10.0  # seconds of a recording
 QUIETEST = 1e-3  # greatest sample of a recording that is silent: -60 dBFS
 CLIPPED = 0.01  # share of samples at full scale
@@ -227,12 +227,11 @@ def _with_words(
     trained = list(model.class_names[: len(model.class_names) - len(enrolled_words(model))])
     network = keras.models.clone_model(model.network)
     network.set_weights(model.network.get_weights())
-    dense = last_dense(network)
-    logits = dense.output
+    logits = trained_logits(network)
     if words:
         base = trained.index(UNKNOWN) if UNKNOWN in trained else None
         layer = Enrolled(len(words), base=base, gain=GAIN, name="enrolled")
-        logits = layer([dense.output, numbers_of(network)])
+        logits = layer([logits, numbers_of(network)])
         layer.set_weights([center, prototypes, np.array(thresholds, np.float32)])
     network = keras.Model(network.input, logits, name=model.network.name)
     return type(model)(
