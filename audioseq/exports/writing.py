@@ -75,13 +75,13 @@ def export(
         >>> report.agreement, report.class_names == model.class_names  # the labels of the Keras model
         (1.0, True)
     """
-    transcriber = isinstance(model, SpeechTranscriber)
-    if not transcriber:
+    if isinstance(model, SpeechTranscriber):
+        rule = "a SpeechTranscriber is exported as its step, streaming=True, in float, without clips"
+        require(streaming and not int8 and clips is None, rule, {"streaming": streaming, "int8": int8})
+    else:
         check_model(model)
     require(format in SUFFIX, f"format is one of {', '.join(SUFFIX)}", format)
     require(not int8 or format == "litert", "int8 is for litert", format)
-    rule = "int8, streaming=False, clips and labels are of a SequenceClassifier; a SpeechTranscriber has its step alone"
-    require(not transcriber or (streaming and not int8 and clips is None), rule, (int8, streaming))
     require(not int8 or clips is not None, "int8 needs clips, real recordings to compare the labels on", clips)
     if clips is not None:
         clips = _checked_clips(clips, model)
@@ -92,9 +92,7 @@ def export(
     missing = [name for name in NEEDS[format] if importlib.util.find_spec(name) is None]
     if missing:
         raise ExportError(f'{format} needs {", ".join(missing)}: pip install "audioseq[export]"')
-    plain = format == "onnx"
-    kind = TranscriberGraph if transcriber else StreamingGraph if streaming else ClipGraph
-    graph: Graph = kind(model, plain=plain)
+    graph = _graph_of(model, streaming=streaming, plain=format == "onnx")
     target = Path(out) / f"model{'_streaming' if streaming else ''}{'_int8' if int8 else ''}{SUFFIX[format]}"
     entries = Path(out) / "report.json"
     sounds = _synthetic_sounds(graph.n_samples, model.sr)
@@ -115,6 +113,12 @@ def export(
     except OSError as error:
         raise ExportError(f"{os.fspath(out)}: cannot be written ({error.strerror or error})") from error
     return report
+
+
+def _graph_of(model: Any, *, streaming: bool, plain: bool) -> Graph:
+    if isinstance(model, SpeechTranscriber):
+        return TranscriberGraph(model, plain=plain)
+    return StreamingGraph(model, plain=plain) if streaming else ClipGraph(model, plain=plain)
 
 
 def _checked_clips(clips: Any, model: SequenceClassifier) -> np.ndarray:
