@@ -75,22 +75,31 @@ def export(
         >>> report.agreement, report.class_names == model.class_names  # the labels of the Keras model
         (1.0, True)
     """
-    transcriber = isinstance(model, SpeechTranscriber)
-    if not transcriber:
+    if isinstance(model, SpeechTranscriber):
+        rule = "a SpeechTranscriber is exported as its step, streaming=True, in float, without clips"
+        require(streaming and not int8 and clips is None, rule, {"streaming": streaming, "int8": int8})
+    else:
         check_model(model)
     require(format in SUFFIX, f"format is one of {', '.join(SUFFIX)}", format)
     require(not int8 or format == "litert", "int8 is for litert", format)
-    rule = "int8, streaming=False, clips and labels are of a SequenceClassifier; a SpeechTranscriber has its step alone"
-    require(not transcriber or (streaming and not int8 and clips is None), rule, (int8, streaming))
     require(not int8 or clips is not None, "int8 needs clips, real recordings to compare the labels on", clips)
     if clips is not None:
         clips = _checked_clips(clips, model)
     if labels is not None:
         labels = _checked_labels(labels, clips, model)
+<<<<<<< HEAD
     _check_installed(format)
     plain = format == "onnx"
     kind = TranscriberGraph if transcriber else StreamingGraph if streaming else ClipGraph
     graph: Graph = kind(model, plain=plain)
+=======
+    if keras.backend.backend() != "tensorflow":
+        raise ExportError(f"export needs Keras on TensorFlow. Received: {keras.backend.backend()}")
+    missing = [name for name in NEEDS[format] if importlib.util.find_spec(name) is None]
+    if missing:
+        raise ExportError(f'{format} needs {", ".join(missing)}: pip install "audioseq[export]"')
+    graph = _graph_of(model, streaming=streaming, plain=format == "onnx")
+>>>>>>> words
     target = Path(out) / f"model{'_streaming' if streaming else ''}{'_int8' if int8 else ''}{SUFFIX[format]}"
     entries = Path(out) / "report.json"
     sounds = _synthetic_sounds(graph.n_samples, model.sr)
@@ -113,12 +122,19 @@ def export(
     return report
 
 
+<<<<<<< HEAD
 def _check_installed(format: str) -> None:
     if keras.backend.backend() != "tensorflow":
         raise ExportError(f"export needs Keras on TensorFlow. Received: {keras.backend.backend()}")
     missing = [name for name in NEEDS[format] if importlib.util.find_spec(name) is None]
     if missing:
         raise ExportError(f'{format} needs {", ".join(missing)}: pip install "audioseq[export]"')
+=======
+def _graph_of(model: Any, *, streaming: bool, plain: bool) -> Graph:
+    if isinstance(model, SpeechTranscriber):
+        return TranscriberGraph(model, plain=plain)
+    return StreamingGraph(model, plain=plain) if streaming else ClipGraph(model, plain=plain)
+>>>>>>> words
 
 
 def _checked_clips(clips: Any, model: SequenceClassifier) -> np.ndarray:

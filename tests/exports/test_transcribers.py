@@ -51,6 +51,6 @@ def test_an_exported_step_gives_the_numbers_and_the_words_of_the_model(kind, tmp
 def test_what_a_transcriber_cannot_be_exported_as(tmp_path):
     with pytest.raises(aq.StreamError, match="ctc_lstm reads the whole recording"):
         aq.export(small(both_ways=True), tmp_path, format="savedmodel", streaming=True)
-    with pytest.raises(aq.ArgumentError, match="a SpeechTranscriber has its step alone"):
+    with pytest.raises(aq.ArgumentError, match="a SpeechTranscriber is exported as its step, streaming=True"):
         aq.export(small(), tmp_path, format="savedmodel")
     assert not list(tmp_path.iterdir())
