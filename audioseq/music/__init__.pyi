@@ -40,6 +40,7 @@ from .counterpoint import (
     Counterpoint as Counterpoint,
     parallels as parallels,
     voice_grid as voice_grid,
+    voice_leading as voice_leading,
 )
 from .evaluation import (
     MusicEvaluation as MusicEvaluation,
