@@ -2,8 +2,8 @@
 
     python benchmarks/harmonise.py [--model RUN/model.keras] [--count 40] [--seed 0] [--json FILE]
 
-The sopranos of chorales that the recipe's split keeps for the test are harmonised; `music.voice_leading` counts the same
-in what was written and in Bach's chorales. A note is out of range where no training chorale has it in that voice.
+The sopranos of chorales that the recipe's split keeps for the test are harmonised; `music.voice_leading` counts the
+same in what was written and in Bach's own. A note is out of range where no training chorale has it in that voice.
 """
 
 # ruff: noqa: E402 - what TensorFlow says of the machine is turned away before it loads
