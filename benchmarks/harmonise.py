@@ -2,8 +2,8 @@
 
     python benchmarks/harmonise.py [--model RUN/model.keras] [--count 40] [--seed 0] [--json FILE]
 
-The sopranos of chorales that the recipe's split keeps for the test are harmonised; `music.counterpoint` counts the same
-in what was written and in Bach's chorales. A note is out of range where no training chorale has it in that voice.
+The sopranos of chorales that the recipe's split keeps for the test are harmonised; `music.voice_leading` counts the
+same in what was written and in Bach's own. A note is out of range where no training chorale has it in that voice.
 """
 
 # ruff: noqa: E402 - what TensorFlow says of the machine is turned away before it loads
@@ -28,6 +28,10 @@ from audioseq.data import tunes
 from audioseq.data.chorales import chorales, write_chorales
 from audioseq.files import write_json
 from audioseq.midi.score import Score
+<<<<<<< HEAD
+=======
+from audioseq.music.counterpoint import voice_leading
+>>>>>>> form
 from audioseq.music.filling import harmonise_score
 from audioseq.music.learnt import voices_at_once
 from audioseq.music.voice_leading import counterpoint
@@ -41,7 +45,7 @@ def ranges_of(scores: Sequence[Score]) -> list[tuple[int, int]]:
 
 def summary(scores: Sequence[Score], ranges: list[tuple[int, int]]) -> dict[str, float]:
     """Rates over pieces."""
-    own = [counterpoint(score) for score in scores]
+    own = [voice_leading(score) for score in scores]
     moves = sum(one.moves for one in own)
     outside = notes = 0
     for score in scores:

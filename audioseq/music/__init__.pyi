@@ -36,6 +36,15 @@ from .copies import (
     melody_of_roll as melody_of_roll,
     shared_grams as shared_grams,
 )
+<<<<<<< HEAD
+=======
+from .counterpoint import (
+    Counterpoint as Counterpoint,
+    parallels as parallels,
+    voice_grid as voice_grid,
+    voice_leading as voice_leading,
+)
+>>>>>>> form
 from .evaluation import (
     MusicEvaluation as MusicEvaluation,
     evaluate_music as evaluate_music,

@@ -119,6 +119,9 @@ class SequenceGenerator(WholeModel):
         self.tempo, self.meter = float(tempo), (int(meter[0]), int(meter[1]))
         self.pitch_range = (int(pitch_range[0]), int(pitch_range[1]))
         self.learnt = learnt or Learnt()
+        n_parts = max(1, getattr(tokenizer, "n_parts", 1))
+        numbers = [self.learnt.bass, *(part.number for part in self.learnt.parts)]
+        require(max(numbers) < n_parts, f"learnt has parts of the tokenizer's {n_parts}", max(numbers))
         self.build((None, None))
 
     def __repr__(self) -> str:

@@ -19,7 +19,7 @@ from audioseq.music.harmony import TRIADS
 if TYPE_CHECKING:
     import pretty_midi
 
-__all__ = ["Counterpoint", "counterpoint", "parallels", "voice_grid"]
+__all__ = ["Counterpoint", "parallels", "voice_grid", "voice_leading"]
 
 REST = -1
 SILENT_STEPS = 2**20  # a longer piece is refused
@@ -80,7 +80,7 @@ def parallels(grid: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     return both.sum(axis=-1), fifths, octaves
 
 
-def counterpoint(notes: Score | pretty_midi.PrettyMIDI, *, steps_per_beat: int = 4) -> Counterpoint:
+def voice_leading(notes: Score | pretty_midi.PrettyMIDI, *, steps_per_beat: int = 4) -> Counterpoint:
     """How the voices of a piece, its tracks, move.
 
     Args:
@@ -92,7 +92,7 @@ def counterpoint(notes: Score | pretty_midi.PrettyMIDI, *, steps_per_beat: int =
         ValueError: it has no notes, or `steps_per_beat` is outside its domain.
 
     Example:
-        >>> bach = aq.music.counterpoint(aq.chorales.chorales()[0].score)
+        >>> bach = aq.music.voice_leading(aq.chorales.chorales()[0].score)
         >>> bach.voices, bach.fifths + bach.octaves < 0.02 * bach.moves
         (4, True)
     """

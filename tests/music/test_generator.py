@@ -479,6 +479,13 @@ def test_a_file_of_before_that_holds_nothing_of_what_was_learnt_still_loads(beat
     assert SequenceGenerator.from_config(config).learnt == NOTHING
 
 
+def test_parts_that_the_tokenizer_has_not_are_refused(melody):
+    config = melody.get_config()
+    config["learnt"] = {"parts": [{"number": 3}]}
+    with pytest.raises(ValueError, match=r"learnt has parts of the tokenizer's 1\. Received: 3"):
+        SequenceGenerator.from_config(config)
+
+
 def test_a_piece_is_written_by_those_who_play_it_in_its_key_with_shaped_dynamics():
     model = aq.load_model(shipped("assets", "music", "model.keras"), SequenceGenerator)
     piece = model.generate(seed=0, bars=4)

@@ -9,7 +9,11 @@ import pytest
 
 from audioseq.data.chorales import chorales
 from audioseq.midi.score import as_score
+<<<<<<< HEAD:tests/music/test_voice_leading.py
 from audioseq.music.voice_leading import counterpoint, parallels, voice_grid
+=======
+from audioseq.music.counterpoint import parallels, voice_grid, voice_leading
+>>>>>>> form:tests/music/test_counterpoint.py
 
 
 def piece_of(*voices):
@@ -53,25 +57,25 @@ def test_parallels_are_those_of_music21(place):
 
 
 def test_what_moves_and_what_does_not():
-    found = counterpoint(piece_of([67, 69, 69, 71], [60, 62, 60, 60]))
+    found = voice_leading(piece_of([67, 69, 69, 71], [60, 62, 60, 60]))
     assert (found.voices, found.moves, found.fifths, found.octaves) == (2, 1, 1, 0)
-    found = counterpoint(piece_of([72, 74, 76], [60, 62, 64], [55, 53, 52]))
+    found = voice_leading(piece_of([72, 74, 76], [60, 62, 64], [55, 53, 52]))
     assert (found.moves, found.octaves, found.fifths) == (6, 2, 0)
     # a rest between is no motion, and contrary motion from fifth to fifth is none in parallel
-    assert counterpoint(piece_of([67, 0, 69], [60, 0, 62])).moves == 0
-    assert counterpoint(piece_of([67, 69], [60, 50])).fifths == 0
+    assert voice_leading(piece_of([67, 0, 69], [60, 0, 62])).moves == 0
+    assert voice_leading(piece_of([67, 69], [60, 50])).fifths == 0
 
 
 def test_crossings_leaps_and_phrase_ends():
-    found = counterpoint(piece_of([60, 62, 64, 65], [55, 64, 60, 57], [48, 43, 36, 53]))
+    found = voice_leading(piece_of([60, 62, 64, 65], [55, 64, 60, 57], [48, 43, 36, 53]))
     assert found.crossings == 0.25  # the second moment
     assert found.leaps == pytest.approx(1 / 9)  # 36 to 53
     assert found.agreeing == 1.0  # F A F
-    assert counterpoint(piece_of([60], [61])).agreeing == 0.0
+    assert voice_leading(piece_of([60], [61])).agreeing == 0.0
 
 
 def test_bach_avoids_parallels():
-    own = [counterpoint(piece.score) for piece in chorales()[::20]]
+    own = [voice_leading(piece.score) for piece in chorales()[::20]]
     moves = sum(one.moves for one in own)
     assert 0 < sum(one.fifths + one.octaves for one in own) < 0.01 * moves
     assert np.mean([one.agreeing for one in own]) > 0.9
@@ -79,6 +83,6 @@ def test_bach_avoids_parallels():
 
 def test_what_has_no_voices_is_refused():
     with pytest.raises(ValueError, match="a piece has notes"):
-        counterpoint(pretty_midi.PrettyMIDI())
+        voice_leading(pretty_midi.PrettyMIDI())
     with pytest.raises(ValueError, match="steps_per_beat is a whole number"):
-        counterpoint(as_score(piece_of([60])), steps_per_beat=0)
+        voice_leading(as_score(piece_of([60])), steps_per_beat=0)
