@@ -136,9 +136,10 @@ def compare(reference: np.ndarray, estimated: np.ndarray) -> Agreement:
     """
     import mir_eval
 
+    # what began before the recording has no beginning in it
+    reference, estimated = (x[(x["end"] > x["start"]) & (x["start"] >= 0)] for x in (reference, estimated))
     sides = []
     for notes in (reference, estimated):
-        notes = notes[notes["end"] > notes["start"]]
         times = np.stack([notes["start"], notes["end"]], axis=1)
         sides.append(
             (times, 440.0 * 2.0 ** ((notes["pitch"].astype(float) - 69) / 12), notes["velocity"].astype(float))

@@ -116,3 +116,10 @@ def test_thresholds_are_the_best_of_those_that_were_tried(untrained, scale):
         estimated = hear(y[:40000], model=model, onset_threshold=onset, tuning=0).notes
         scores.append(evaluation.compare(notes[:4], estimated).note.f1)
     assert found["note"] == pytest.approx(max(scores))
+
+
+def test_a_note_that_began_before_the_recording_is_not_compared():
+    reference = notes_of((60, 80, -0.5, 0.4), (62, 80, 1.0, 2.0))
+    found = evaluation.compare(reference, notes_of((62, 80, 1.0, 2.0)))
+    assert found.note.f1 == 1.0
+    assert found.n_reference == 1
