@@ -28,13 +28,9 @@ from audioseq.data import tunes
 from audioseq.data.chorales import chorales, write_chorales
 from audioseq.files import write_json
 from audioseq.midi.score import Score
-<<<<<<< HEAD
-=======
 from audioseq.music.counterpoint import voice_leading
->>>>>>> form
 from audioseq.music.filling import harmonise_score
 from audioseq.music.learnt import voices_at_once
-from audioseq.music.voice_leading import counterpoint
 
 
 def ranges_of(scores: Sequence[Score]) -> list[tuple[int, int]]:

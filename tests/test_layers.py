@@ -12,11 +12,7 @@ from keras.src.testing import TestCase
 
 import audioseq as aq
 from audioseq import augment
-<<<<<<< HEAD
 from audioseq.models import ctc, enrolled, hearing, layers, pretrained, recurrent, unfamiliar
-=======
-from audioseq.models import ctc, layers, recurrent
->>>>>>> words
 
 SR = 8000
 CLIPS = np.random.default_rng(0).uniform(-0.5, 0.5, (3, 1600)).astype(np.float32)
@@ -85,14 +81,8 @@ def test_keras_own_layer_test(name):
 
 def test_no_layer_is_left_out():
     tried = {LAYERS[name][0] for name in LAYERS} | {aq.FeatureLayer}
-<<<<<<< HEAD
     # these take two inputs, such as samples and targets, which Keras' test does not
     tried |= {augment.Mixup, layers.MADE, enrolled.Enrolled, unfamiliar.Unfamiliar, ctc.BothWays}
-=======
-    # these take two inputs, samples and targets, notes and what is below them or states and lengths, which Keras' test
-    # does not
-    tried |= {augment.Mixup, layers.MADE, ctc.BothWays}
->>>>>>> words
     ours = {
         kind
         for name, kind in keras.saving.get_custom_objects().items()

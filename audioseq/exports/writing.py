@@ -87,19 +87,8 @@ def export(
         clips = _checked_clips(clips, model)
     if labels is not None:
         labels = _checked_labels(labels, clips, model)
-<<<<<<< HEAD
     _check_installed(format)
-    plain = format == "onnx"
-    kind = TranscriberGraph if transcriber else StreamingGraph if streaming else ClipGraph
-    graph: Graph = kind(model, plain=plain)
-=======
-    if keras.backend.backend() != "tensorflow":
-        raise ExportError(f"export needs Keras on TensorFlow. Received: {keras.backend.backend()}")
-    missing = [name for name in NEEDS[format] if importlib.util.find_spec(name) is None]
-    if missing:
-        raise ExportError(f'{format} needs {", ".join(missing)}: pip install "audioseq[export]"')
     graph = _graph_of(model, streaming=streaming, plain=format == "onnx")
->>>>>>> words
     target = Path(out) / f"model{'_streaming' if streaming else ''}{'_int8' if int8 else ''}{SUFFIX[format]}"
     entries = Path(out) / "report.json"
     sounds = _synthetic_sounds(graph.n_samples, model.sr)
@@ -122,19 +111,18 @@ def export(
     return report
 
 
-<<<<<<< HEAD
 def _check_installed(format: str) -> None:
     if keras.backend.backend() != "tensorflow":
         raise ExportError(f"export needs Keras on TensorFlow. Received: {keras.backend.backend()}")
     missing = [name for name in NEEDS[format] if importlib.util.find_spec(name) is None]
     if missing:
         raise ExportError(f'{format} needs {", ".join(missing)}: pip install "audioseq[export]"')
-=======
+
+
 def _graph_of(model: Any, *, streaming: bool, plain: bool) -> Graph:
     if isinstance(model, SpeechTranscriber):
         return TranscriberGraph(model, plain=plain)
     return StreamingGraph(model, plain=plain) if streaming else ClipGraph(model, plain=plain)
->>>>>>> words
 
 
 def _checked_clips(clips: Any, model: SequenceClassifier) -> np.ndarray:

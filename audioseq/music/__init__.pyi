@@ -1,6 +1,7 @@
 from . import (
     constraints as constraints,
     copies as copies,
+    counterpoint as counterpoint,
     evaluation as evaluation,
     filling as filling,
     generator as generator,
@@ -17,7 +18,6 @@ from . import (
     statistics as statistics,
     synthesis as synthesis,
     timbres as timbres,
-    voice_leading as voice_leading,
 )
 from .constraints import (
     BeatConstraints as BeatConstraints,
@@ -36,15 +36,12 @@ from .copies import (
     melody_of_roll as melody_of_roll,
     shared_grams as shared_grams,
 )
-<<<<<<< HEAD
-=======
 from .counterpoint import (
     Counterpoint as Counterpoint,
     parallels as parallels,
     voice_grid as voice_grid,
     voice_leading as voice_leading,
 )
->>>>>>> form
 from .evaluation import (
     MusicEvaluation as MusicEvaluation,
     evaluate_music as evaluate_music,
@@ -153,10 +150,4 @@ from .timbres import (
     Sustained as Sustained,
     drum_of as drum_of,
     timbre_of as timbre_of,
-)
-from .voice_leading import (
-    Counterpoint as Counterpoint,
-    counterpoint as counterpoint,
-    parallels as parallels,
-    voice_grid as voice_grid,
 )

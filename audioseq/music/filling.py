@@ -15,13 +15,13 @@ import numpy as np
 from audioseq.arguments import ArgumentError, counted, is_count, is_whole, require
 from audioseq.midi.score import Instrument, Score, as_score, notes_of
 from audioseq.music.constraints import pitch_mask
+from audioseq.music.counterpoint import parallels
 from audioseq.music.harmony import TRIADS, key_number, key_of
 from audioseq.music.learnt import voices_at_once
 from audioseq.music.limits import NO_KEY
 from audioseq.music.manners import with_key
 from audioseq.music.particles import Given
 from audioseq.music.planning import known_tokens
-from audioseq.music.voice_leading import parallels
 from audioseq.tokens import beats
 from audioseq.tokens.base import DECODED_VELOCITY, EOS, MOST_STEPS, velocity_of
 from audioseq.tokens.beats import BeatTokenizer

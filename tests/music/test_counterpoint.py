@@ -9,11 +9,7 @@ import pytest
 
 from audioseq.data.chorales import chorales
 from audioseq.midi.score import as_score
-<<<<<<< HEAD:tests/music/test_voice_leading.py
-from audioseq.music.voice_leading import counterpoint, parallels, voice_grid
-=======
 from audioseq.music.counterpoint import parallels, voice_grid, voice_leading
->>>>>>> form:tests/music/test_counterpoint.py
 
 
 def piece_of(*voices):
