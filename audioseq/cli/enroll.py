@@ -36,7 +36,7 @@ def enroll(args: argparse.Namespace) -> int:
     from audioseq.speech import enrolment
     from audioseq.speech.classifier import SequenceClassifier
 
-    model = common.load(args.model, SequenceClassifier)
+    model = common.load(args.model, SequenceClassifier, rejects=True)
     if args.forget:
         model = enrolment.forget(model, args.forget)
         model.save(args.out)

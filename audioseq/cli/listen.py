@@ -41,7 +41,7 @@ def listen(args: argparse.Namespace) -> int:
     from audioseq.speech.classifier import SequenceClassifier
     from audioseq.speech.detector import Detector
 
-    model = common.load(args.model, SequenceClassifier)
+    model = common.load(args.model, SequenceClassifier, rejects=True)
     blocks = None if args.file is None else stream(args.file, sr=model.sr, block=1.0)
     threshold = read_thresholds(args.thresholds) if args.thresholds else args.threshold
     detector = Detector(model, threshold=threshold, refractory=args.refractory)
