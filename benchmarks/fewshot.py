@@ -31,7 +31,7 @@ import audioseq as aq
 from audioseq.data.clips import SILENCE, UNKNOWN
 from audioseq.files import shipped, write_json
 from audioseq.speech.embedding import embedding_network
-from audioseq.speech.enrolment import enroll
+from audioseq.speech.enrolment import EnrolmentError, enroll
 
 EPISODES, WORDS, OTHERS, SHOTS = 30, 10, 5, 5
 MOST = 60  # recordings of a word
@@ -99,16 +99,20 @@ def kept(model: Any, recordings: Recordings, clips: Any) -> dict[str, float]:
     known = np.isin(clips.labels, places)
     samples, labels = clips.float_samples(np.flatnonzero(known)), clips.labels[known]
     before = (model.scores(samples).argmax(1) == labels).mean()
-    right, after, seconds = [], [], []
+    right, after, seconds, refused = [], [], [], 0
     for episode in range(10):
         rng = np.random.default_rng(100 + episode)
         more, used = model, []
         for word in rng.choice(there, 3, replace=False):
-            rows = rng.choice(np.flatnonzero(words == word), SHOTS, replace=False)
-            begun = time.process_time()
-            with warnings.catch_warnings():
-                warnings.simplefilter("ignore")
-                more = enroll(more, str(word), [recordings.files[i] for i in rows]).model
+            while str(word) not in more.class_names:
+                rows = rng.choice(np.flatnonzero(words == word), SHOTS, replace=False)
+                begun = time.process_time()
+                try:
+                    with warnings.catch_warnings():
+                        warnings.simplefilter("ignore")
+                        more = enroll(more, str(word), [recordings.files[i] for i in rows]).model
+                except EnrolmentError:  # one that is too unlike the others: a person would record it again
+                    refused += 1
             seconds.append(time.process_time() - begun)
             used += rows.tolist()
         asked = np.flatnonzero(np.isin(words, more.class_names[-3:]) & ~np.isin(speakers, speakers[used]))
