@@ -20,7 +20,10 @@ def add_to(commands: Any) -> None:
     parser.add_argument("files", nargs="*", metavar="FILE", help="recordings of the word alone; five are good")
     common.add_model(parser, "recogniser")
     parser.add_argument(
-        "--threshold", type=float, metavar="X", help="how near a sound must be to the recordings, below 1; default: 0.5"
+        "--threshold",
+        type=float,
+        metavar="X",
+        help="how near a sound must be to them, below 1; default: 0.35",
     )
     parser.add_argument("--out", required=True, metavar="FILE", help="the .keras file to write")
 

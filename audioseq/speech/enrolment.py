@@ -29,8 +29,8 @@ __all__ = ["Enrolment", "EnrolmentError", "enroll", "enrolled_words", "forget"]
 Recording = str | os.PathLike[str] | np.ndarray
 
 GAIN = 20.0  # of a cosine, in nats
-THRESHOLD = 0.5  # cosine from which a clip is rather the word than none
-ODD = 0.05  # mean cosine to the others under which a recording is of another word
+THRESHOLD = 0.35  # cosine from which a clip is rather the word than none
+ODD = 0.15  # mean cosine to the others under which a recording is of another word
 SHORTEST, LONGEST = 0.2, 10.0  # seconds of a recording
 QUIETEST = 1e-3  # greatest sample of a recording that is silent: -60 dBFS
 CLIPPED = 0.01  # share of samples at full scale

@@ -168,7 +168,21 @@ def test_two_words_under_one_name():
     folder = SHARED / "wake_words"
     if not folder.is_dir():
         pytest.skip(f"no recordings at {folder}")
-    shipped = aq.load_model(aq.files.shipped("assets", "speech", "model.keras"))
+    shipped = aq.load_model(aq.files.shipped("assets", "fewshot", "model.keras"))
     alexa, other = (sorted((folder / name).iterdir()) for name in ("alexa", "snowboy"))
     with pytest.raises(EnrolmentError, match=r"snowboy.*is not the word that the other recordings are"):
         enroll(shipped, "alexa", [*alexa[:4], other[0]])
+
+
+def test_words_that_were_never_met_are_told_apart_and_the_old_ones_stay():
+    folder = SHARED / "wake_words"
+    if not folder.is_dir():
+        pytest.skip(f"no recordings at {folder}")
+    model = aq.load_model(aq.files.shipped("assets", "fewshot", "model.keras"))
+    for word in ("alexa", "snowboy"):
+        model = model.enroll(word, sorted((folder / word).iterdir())[:5])
+    for word in ("alexa", "snowboy"):
+        labels = [model.classify(path).label for path in sorted((folder / word).iterdir())[5:45]]
+        assert labels.count(word) >= 30, (word, labels)
+    left = sorted((SHARED / "speech_commands" / "left").glob("*.flac"))[:20]
+    assert [model.classify(path).label for path in left].count("left") >= 17
