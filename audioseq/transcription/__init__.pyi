@@ -42,8 +42,8 @@ from .streaming import (
     Hearing as Hearing,
     KeyStream as KeyStream,
     KeyStreamState as KeyStreamState,
-    NoteStream as NoteStream,
     NoteStreamState as NoteStreamState,
+    TranscriptionStream as TranscriptionStream,
 )
 from .transcriber import (
     Transcriber as Transcriber,

@@ -17,7 +17,7 @@ import numpy as np
 from audioseq.arguments import is_number, require
 from audioseq.audio import reading, resampling
 from audioseq.transcription.decoding import as_midi, notes_of_events
-from audioseq.transcription.streaming import Hearing, KeyStream, NoteStream
+from audioseq.transcription.streaming import Hearing, KeyStream, TranscriptionStream
 
 if TYPE_CHECKING:
     import pretty_midi
@@ -79,7 +79,7 @@ def hear(
         ValueError: for samples that are not finite floats, or an argument outside its domain.
     """
     require(is_number(min_length) and min_length >= 0, "min_length is seconds, 0 or above", min_length)
-    stream = NoteStream(model, onset_threshold=onset_threshold, sustain_threshold=sustain_threshold)
+    stream = TranscriptionStream(model, onset_threshold=onset_threshold, sustain_threshold=sustain_threshold)
     cents, wrong, blocks = _tuned(sound, sr, model.sr, tuning)
     length = 0
 

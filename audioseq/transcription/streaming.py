@@ -21,7 +21,7 @@ from audioseq.features.stream import FrameState, StackState, check_block
 from audioseq.speech.streaming import carrying
 from audioseq.transcription.decoding import DecoderState, NoteDecoder, NoteEvent
 
-__all__ = ["Hearing", "KeyStream", "KeyStreamState", "NoteStream", "NoteStreamState"]
+__all__ = ["Hearing", "KeyStream", "KeyStreamState", "NoteStreamState", "TranscriptionStream"]
 
 CHUNK = 256  # frames at a time
 
@@ -131,13 +131,13 @@ class KeyStream:
 
 @dataclass(frozen=True, eq=False)
 class NoteStreamState:
-    """What a `NoteStream` knows of the past."""
+    """What a `TranscriptionStream` knows of the past."""
 
     keys: KeyStreamState
     notes: DecoderState
 
 
-class NoteStream:
+class TranscriptionStream:
     """Samples to notes, block by block: ``events, state = stream(block, state)``, and ``stream.finish(state)``.
 
     Args:
@@ -176,7 +176,7 @@ class NoteStream:
         self.latency = model.latency
 
     def __repr__(self) -> str:
-        return f"NoteStream({1e3 * self.latency:.0f} ms of look-ahead)"
+        return f"TranscriptionStream({1e3 * self.latency:.0f} ms of look-ahead)"
 
     def initial_state(self) -> NoteStreamState:
         """Before the first sample."""

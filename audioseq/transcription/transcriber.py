@@ -18,7 +18,7 @@ from audioseq.models.saving import WholeModel, full_precision
 if TYPE_CHECKING:
     import pretty_midi
 
-    from audioseq.transcription.streaming import NoteStream
+    from audioseq.transcription.streaming import TranscriptionStream
 
 __all__ = ["Transcriber"]
 
@@ -136,11 +136,11 @@ class Transcriber(WholeModel):
     def call(self, samples: Any, training: bool | None = None) -> Any:
         return self.network(self.normalization(self.features(samples)), training=training)
 
-    def streaming(self, **thresholds: float) -> NoteStream:
+    def streaming(self, **thresholds: float) -> TranscriptionStream:
         """The same weights block by block: see `transcription.streaming`."""
-        from audioseq.transcription.streaming import NoteStream
+        from audioseq.transcription.streaming import TranscriptionStream
 
-        return NoteStream(self, **thresholds)
+        return TranscriptionStream(self, **thresholds)
 
     def transcribe(
         self, sound: str | os.PathLike[str] | np.ndarray, sr: int | None = None, **options: Any
