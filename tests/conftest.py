@@ -63,7 +63,7 @@ def dictated(words: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return out
 
 
-SPOKEN = ("--filters", "4", "6", "8", "--recurrent", "24", "--epochs", "12", "--strings", "320", "--batch-size", "8")
+SPOKEN = ("--filters", "4", "6", "8", "--recurrent", "24", "--epochs", "36", "--strings", "320", "--batch-size", "8")
 SPOKEN += ("--learning-rate", "0.015")
 
 
