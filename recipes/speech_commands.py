@@ -189,6 +189,8 @@ def train(
     # how far gradients reach back, and whether they explode, goes into history.csv
     watched = watched and config.network != "feed_forward"  # which has no memory to look into
     watch = [GradientMonitor(classifier, check.float_samples(0))] if watched else []
+    if config.negatives:  # it listens to them, and trains on what it takes for its words
+        watch.append(training.HardNegatives(classifier, clips, out))
     verbose = 1 if sys.stdout.isatty() else 2
     fitted = training.fit(trained, clips, check, how, out=out, resume=begun, callbacks=watch, verbose=verbose)
     if fitted.best_epoch < 0:

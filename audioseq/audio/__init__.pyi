@@ -30,6 +30,7 @@ from .ffmpeg import (
 )
 from .levels import (
     active_part as active_part,
+    clip_at as clip_at,
     frame_powers as frame_powers,
 )
 from .microphone import (

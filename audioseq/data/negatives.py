@@ -19,6 +19,7 @@ import numpy as np
 
 from audioseq.arguments import counted
 from audioseq.audio.decoding import AudioError
+from audioseq.audio.levels import clip_at
 from audioseq.audio.reading import find_audio, load
 from audioseq.data.clips import SILENCE, UNKNOWN
 from audioseq.data.splits import DatasetError
@@ -80,6 +81,12 @@ class Negatives:
             return out
         first = begin + int(rng.integers(end - begin - n + 1))
         return self.samples[first : first + n]
+
+    def window_at(self, first: int, n: int) -> np.ndarray:
+        """The `n` samples from `first` on, int16, with zeros where their stretch has begun not yet or ended."""
+        place = max(0, int(np.searchsorted(self.stretches[:, 0], first + n // 2, side="right")) - 1)
+        begin, end = self.stretches[place]
+        return clip_at(self.samples[begin:end], first - begin, n)
 
 
 def find_negatives(

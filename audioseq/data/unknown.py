@@ -4,14 +4,15 @@ A recogniser that has met nothing but clips of its own words takes every other s
 adds to each epoch windows of long recordings, as they are and as fragments: the length of a word, cut out at any place
 and laid into quiet noise, as a word by itself is; and near misses, made of the training clips of words: the first half
 of one word and the second half of another, or a word backwards. Some of the words, known and unknown, stand in the
-middle of such a recording, as in a sentence, so that what surrounds a word says nothing. What an epoch draws is a
-function of the seed and the epoch alone, so that a run can resume.
+middle of such a recording, as in a sentence, so that what surrounds a word says nothing. Where it is known what the
+recogniser takes for its words (`mined`), some of the windows are those. What an epoch draws is a function of the seed,
+the epoch and what was mined before it, so that a run can resume.
 """
 
 from __future__ import annotations
 
 import dataclasses
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -27,6 +28,8 @@ __all__ = ["NegativeClips", "with_negatives"]
 NEAR = 0.3  # share of an epoch's negatives that are near misses, where there are recordings too
 BACKWARDS = 0.3  # share of the near misses that are a word backwards
 FRAGMENT = 0.5  # share of the windows that are cut to the length of a word and laid into noise
+HARD = 0.5  # share of the windows that are where a false alarm was, where any are known
+JITTER = 0.1  # of a clip's length, at most, by which such a window is moved
 SHORTEST, LONGEST = 0.25, 0.8  # of a clip's length: such a fragment
 CONTEXT = 0.25  # share of the words that stand in the middle of a recording
 LEVEL = 6.0  # dB, at most, by which what surrounds a word is louder or quieter than the word
@@ -44,11 +47,14 @@ class NegativeClips(ClipSet):
         negatives: recordings to draw windows from; None: near misses alone.
         count: clips that an epoch draws.
         seed: of what is drawn.
+        mined: for each epoch the samples of `negatives` in whose middle a false alarm was; `training.HardNegatives`
+            fills it in.
     """
 
     negatives: Negatives | None = None
     count: int = 0
     seed: int = 0
+    mined: dict[int, np.ndarray] = field(default_factory=dict)
 
     def epoch(self, epoch: int, seed: int) -> np.ndarray:
         kept = np.concatenate([super().epoch(epoch, seed), len(self) + np.arange(self.count)])
@@ -82,6 +88,10 @@ class NegativeClips(ClipSet):
         rng = np.random.default_rng((self.seed, 3, place))
         n = self.samples.shape[1]
         if self.negatives is not None and rng.random() >= NEAR:
+            hard = self.mined.get(place // (len(self) + self.count) - 1, ())
+            if len(hard) and rng.random() < HARD:
+                middle = int(rng.choice(hard)) + round(rng.uniform(-JITTER, JITTER) * n)
+                return self.negatives.window_at(middle - n // 2, n)
             window = self.negatives.window(n, rng)
             return _fragment(window, rng) if rng.random() < FRAGMENT else window
         spoken = self._words

@@ -18,7 +18,7 @@ import numpy as np
 
 from audioseq.arguments import is_name, is_number, require
 from audioseq.audio import reading, resampling
-from audioseq.audio.levels import active_part
+from audioseq.audio.levels import active_part, clip_at
 from audioseq.data.clips import SILENCE, UNKNOWN
 from audioseq.models.enrolled import Enrolled
 from audioseq.speech.embedding import embedding_network, numbers_of, trained_logits
@@ -184,12 +184,7 @@ def _read(model: Any, recording: Recording, place: int, sr: int | None) -> np.nd
 def _shifted(y: np.ndarray, shift: int, n: int) -> np.ndarray:
     """A clip of `n` samples with what sounds in a recording in its middle, or so far off it."""
     first, last = active_part(y)
-    begin = (first + last - n) // 2 - shift
-    out = np.zeros(n, np.float32)
-    a, b = max(begin, 0), min(begin + n, len(y))
-    if a < b:
-        out[a - begin : b - begin] = y[a:b]
-    return out
+    return clip_at(y, (first + last - n) // 2 - shift, n)
 
 
 def _numbers(model: Any, samples: np.ndarray) -> np.ndarray:

@@ -3,6 +3,7 @@ from . import (
     checkpoints as checkpoints,
     cluster as cluster,
     fitting as fitting,
+    mining as mining,
     pace as pace,
     reports as reports,
     runs as runs,
@@ -35,6 +36,9 @@ from .fitting import (
     device_scope as device_scope,
     fit as fit,
     steps_of as steps_of,
+)
+from .mining import (
+    HardNegatives as HardNegatives,
 )
 from .pace import (
     epochs_within as epochs_within,

@@ -20,7 +20,7 @@ import keras
 from audioseq.arguments import require
 from audioseq.models.saving import check_clock
 from audioseq.training.checkpoints import Keeper, Writer
-from audioseq.training.runs import CHECKPOINT, HISTORY, TENSORBOARD, held, remove
+from audioseq.training.runs import CHECKPOINT, HISTORY, MINED, TENSORBOARD, held, remove
 from audioseq.training.settings import Settings, TrainingError
 from audioseq.training.trainees import Trainee
 from audioseq.training.workers import join, team
@@ -166,7 +166,7 @@ def _make_way(out: Path, *, resume: bool, overwrite: bool) -> None:
             f"{out}: holds the checkpoint of an earlier run. Go on with it by resume=True, or replace it by "
             "overwrite=True"
         )
-    remove(out, (CHECKPOINT, HISTORY, TENSORBOARD))
+    remove(out, (CHECKPOINT, HISTORY, MINED, TENSORBOARD))
 
 
 def _compile(model: Trainee, training: Any, settings: Settings, steps: int) -> None:

@@ -47,9 +47,11 @@ __all__ = [
 
 RUN = "run.json"
 CHECKPOINT, HISTORY, TENSORBOARD = "checkpoint.npz", "history.csv", "tensorboard"
+MINED = "mined.npz"
 # what a training leaves beside it; an earlier one's must not be mistaken for a later one's
 LEFT = (
     CHECKPOINT,
+    MINED,
     HISTORY,
     TENSORBOARD,
     "skipped.jsonl",
