@@ -113,8 +113,7 @@ def false_alarms(model: Any, sounds: list[tuple[Path, list[tuple[float, float]]]
         for threshold in THRESHOLDS:
             detector = aq.Detector(stream, threshold=threshold)
             for event in detector.events_of(scores):
-                middle = (event.start + event.end) / 2
-                counts[threshold] += any(start <= middle < end for start, end in inside)
+                counts[threshold] += any(start <= event.middle < end for start, end in inside)
     rates = ", ".join(f"{count / hours:.0f} at {threshold}" for threshold, count in counts.items())
     print(f"{name}, {hours:.2f} h: false alarms per hour {rates}")
     return {"hours": hours, "alarms": {str(k): v for k, v in counts.items()}}

@@ -1,12 +1,12 @@
 """Words in running sound: events found, their precision, delay, and false alarms per hour, by SNR and by word.
 
     python benchmarks/streams.py --model RUN/model.keras --data DIR [--snr 20 10 5 0] [--copies 2]
-                                 [--plot FILE.png] [--json FILE]
+                                 [--verify MODEL] [--plot FILE.png] [--json FILE]
 
 From the validation clips of a folder of words (whose speakers are not in training) it makes streams with known word
 times: each clip once, at a drawn place, overlaid on noise of `_background_noise_` at the SNR, with unknown words
 between and stretches without a word. Half of the speakers, in the first half of each noise, tune the thresholds; the
-others, in the second, are scored, once.
+others, in the second, are scored, once; by `--verify` also with another network's second look at what was detected.
 """
 
 from __future__ import annotations
@@ -28,6 +28,7 @@ from audioseq.data.splits import speaker_of
 from audioseq.data.words import word_folder
 from audioseq.speech.detector import Detector, Event
 from audioseq.speech.thresholds import match_events, scores_of, tune_on_scores
+from audioseq.speech.verifier import Verifier
 
 GAP = (0.5, 3.0)  # seconds between two words
 LEVEL = (-32.0, -20.0)  # dB of a word's loudest half second, re full scale
@@ -77,17 +78,17 @@ def make_stream(
 
 
 def score(detector: Detector, streams: list) -> dict:
-    """Counts over streams ``(scores, words spoken, seconds)``, by word too."""
+    """Counts over streams ``(scores, words spoken, seconds, samples)``, by word too."""
     total = {"spoken": 0, "hits": 0, "false_alarms": 0, "hours": 0.0, "delays": [], "middles": []}
     by_word = {name: {"spoken": 0, "hits": 0} for name in detector.words}
-    for scores, spoken, seconds in streams:
-        match = match_events(spoken, detector.events_of(scores))
+    for scores, spoken, seconds, y in streams:
+        match = match_events(spoken, detector.events_of(scores, y))
         total["hours"] += seconds / 3600
         total["spoken"] += len(spoken)
         total["hits"] += len(match.hits)
         total["false_alarms"] += len(match.false_alarms)
         total["delays"] += [event.detected - word.end for word, event in match.hits]
-        total["middles"] += [(e.start + e.end - w.start - w.end) / 2 for w, e in match.hits]
+        total["middles"] += [event.middle - word.middle for word, event in match.hits]
         for word in spoken:
             by_word[word.label]["spoken"] += 1
         for word, _ in match.hits:
@@ -112,6 +113,22 @@ def figures(counts: dict) -> dict:
     }
 
 
+def table(detector: Detector, snrs: list[float], streams: list[tuple], found: dict) -> dict:
+    """Print a row for each SNR and one for all, which is returned; all go into `found`."""
+    print("| SNR | words found | precision | false alarms | detected after the word's end: median, 95 % |")
+    print("| --- | --- | --- | --- | --- |")
+    row: dict = {}
+    for snr in [*snrs, None]:
+        row = figures(score(detector, [tuple(r[1:]) for r in streams if snr is None or r[0] == snr]))
+        found["all" if snr is None else f"{snr:g}"] = row
+        print(
+            f"| {'all' if snr is None else f'{snr:g} dB'} | {row['recall']:.1%} of {row['spoken']} "
+            f"| {row['precision']:.1%} | {row['false_alarms']} in {row['hours']:.2f} h "
+            f"| {row['delay_median']:.2f} s, {row['delay_p95']:.2f} s |"
+        )
+    return row
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--model", required=True)
@@ -119,6 +136,7 @@ def main() -> None:
     parser.add_argument("--snr", type=float, nargs="+", default=[20.0, 10.0, 5.0, 0.0], help="in dB")
     parser.add_argument("--copies", type=int, default=2, help="streams of all clips for each SNR and half")
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--verify", metavar="MODEL", help="of a second look at what was detected")
     parser.add_argument("--plot", help="write the curve there, as PNG")
     parser.add_argument("--json", help="write the figures there")
     args = parser.parse_args()
@@ -143,7 +161,7 @@ def main() -> None:
 
     rng = np.random.default_rng(args.seed)
     stream = model.streaming()
-    streams: list[list[tuple]] = [[], []]  # for each half: (SNR, scores, words spoken, seconds)
+    streams: list[list[tuple]] = [[], []]  # for each half: (SNR, scores, words spoken, seconds, samples)
     began, seconds = time.perf_counter(), 0.0
     for half in (0, 1):
         for snr in args.snr:
@@ -151,7 +169,7 @@ def main() -> None:
                 noises = [np.array_split(noise, 2)[half] for noise in noise_of]  # each in stretches of its own
                 y, spoken = make_stream(halves[half], noises, snr, model.sr, rng)
                 scores, _ = scores_of(stream, y)
-                streams[half].append((snr, scores, spoken, len(y) / model.sr))
+                streams[half].append((snr, scores, spoken, len(y) / model.sr, y if half and args.verify else None))
                 seconds += len(y) / model.sr
     speed = seconds / (time.perf_counter() - began)
     tuning, testing = streams
@@ -160,20 +178,16 @@ def main() -> None:
     print(f"scanned {speed:.0f} times faster than real time\n")
 
     thresholds = tune_on_scores(
-        stream, [(scores, spoken, length) for _, scores, spoken, length in tuning], false_alarms_per_hour=BUDGET
+        stream, [(scores, spoken, length) for _, scores, spoken, length, _ in tuning], false_alarms_per_hour=BUDGET
     )
-    result = {"thresholds": thresholds, "speed": speed, "by_snr": {}, "curve": []}
+    result = {"thresholds": thresholds, "speed": speed, "by_snr": {}, "verified": {}, "curve": []}
+    print(f"{thresholds}\n")
     detector = aq.Detector(stream, threshold=thresholds)
-    print("| SNR | words found | precision | false alarms | detected after the word's end: median, 95 % |")
-    print("| --- | --- | --- | --- | --- |")
-    for snr in [*args.snr, None]:
-        row = figures(score(detector, [tuple(r[1:]) for r in testing if snr is None or r[0] == snr]))
-        result["by_snr"]["all" if snr is None else f"{snr:g}"] = row
-        print(
-            f"| {'all' if snr is None else f'{snr:g} dB'} | {row['recall']:.1%} of {row['spoken']} "
-            f"| {row['precision']:.1%} | {row['false_alarms']} in {row['hours']:.2f} h "
-            f"| {row['delay_median']:.2f} s, {row['delay_p95']:.2f} s |"
-        )
+    row = table(detector, args.snr, testing, result["by_snr"])
+    if args.verify:
+        verifier = Verifier(aq.load_model(args.verify))
+        print(f"\nwith a second look by {verifier}:\n")
+        table(aq.Detector(stream, threshold=thresholds, verifier=verifier), args.snr, testing, result["verified"])
     print("\n| word | threshold | found |\n| --- | --- | --- |")
     for name, recall in row["recall_by_word"].items():
         print(f"| {name} | {thresholds[name]:.2f} | {recall:.1%} |")

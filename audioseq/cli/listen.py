@@ -29,6 +29,9 @@ def add_to(commands: Any) -> None:
         help="least averaged probability of a word, 0.8 by default; it is detected again only after it fell below",
     )
     parser.add_argument("--thresholds", metavar="FILE", help="of each word, as benchmarks/streams.py --json writes")
+    parser.add_argument(
+        "--verify", metavar="MODEL", help="another model.keras that must agree when the whole word was there"
+    )
     parser.add_argument("--refractory", type=float, default=0.5, metavar="SECONDS", help="from one word to the next")
     parser.add_argument("--device", metavar="NAME", help="microphone, as `python -m sounddevice` lists them")
     parser.add_argument("--json", action="store_true", help="one JSON object a word")
@@ -40,11 +43,13 @@ def listen(args: argparse.Namespace) -> int:
     from audioseq.audio.reading import stream
     from audioseq.speech.classifier import SequenceClassifier
     from audioseq.speech.detector import Detector
+    from audioseq.speech.verifier import Verifier
 
     model = common.load(args.model, SequenceClassifier, rejects=True)
     blocks = None if args.file is None else stream(args.file, sr=model.sr, block=1.0)
     threshold = read_thresholds(args.thresholds) if args.thresholds else args.threshold
-    detector = Detector(model, threshold=threshold, refractory=args.refractory)
+    verifier = None if args.verify is None else Verifier(common.load(args.verify, SequenceClassifier))
+    detector = Detector(model, threshold=threshold, refractory=args.refractory, verifier=verifier)
     if not detector.stream.causal:
         print(f"{detector.stream.why}: the whole network runs over the last second each time", file=sys.stderr)
     words = ", ".join(detector.words)

@@ -9,6 +9,7 @@ from . import (
     familiarity as familiarity,
     streaming as streaming,
     thresholds as thresholds,
+    verifier as verifier,
 )
 from .alarms import (
     FalseAlarms as FalseAlarms,
@@ -71,4 +72,7 @@ from .thresholds import (
     scores_of as scores_of,
     tune_on_scores as tune_on_scores,
     tune_thresholds as tune_thresholds,
+)
+from .verifier import (
+    Verifier as Verifier,
 )

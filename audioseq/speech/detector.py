@@ -14,14 +14,17 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
 
+from audioseq.arguments import require
 from audioseq.features.stream import check_block
 from audioseq.speech.classifier import SequenceClassifier
 from audioseq.speech.streaming import StreamError, Streaming, check_model
+from audioseq.speech.verifier import Verifier
 
 __all__ = ["Detector", "Event", "stream_of"]
 
 FALLING = 0.12  # seconds without a new peak after which a word is detected
 HALF_WORD = 0.25  # seconds: half of a spoken command
+KEPT = 10.0  # seconds of sound that are kept for a verifier
 
 
 @dataclass(frozen=True)
@@ -47,6 +50,11 @@ class Event:
     score: float
     detected: float = float("nan")
 
+    @property
+    def middle(self) -> float:
+        """Half way from start to end."""
+        return (self.start + self.end) / 2
+
 
 def stream_of(model: SequenceClassifier | Streaming) -> Streaming:
     """The stream of a classifier, or a stream itself. Raises ArgumentError for anything else."""
@@ -65,6 +73,7 @@ class Detector:
             1 a word is never detected.
         refractory: seconds from one word to the next, at least.
         smoothing: seconds over which scores are averaged.
+        verifier: another network that must agree, once the whole word was there; None: none.
 
     Classes whose name begins with ``_`` (``_unknown_``, ``_silence_``) are no words. A word's average passes the
     threshold about its middle, before the network can know how long it is: `start` and `end` lie half a second apart
@@ -75,6 +84,7 @@ class Detector:
 
     Raises:
         ArgumentError: for what is no model.
+        ArgumentError: for a verifier of another rate.
         StreamError: for a threshold that is not from 0 to 1 or of a label that is no word of the model, or times that
             are no seconds.
 
@@ -96,6 +106,7 @@ class Detector:
         threshold: float | Mapping[str, float] = 0.5,
         refractory: float = 0.5,
         smoothing: float = 0.6,
+        verifier: Verifier | None = None,
     ) -> None:
         self.stream = stream_of(model)
         self.words = {n: i for i, n in enumerate(self.stream.model.class_names) if not n.startswith("_")}
@@ -105,7 +116,10 @@ class Detector:
         for name, value in (("refractory", refractory), ("smoothing", smoothing)):
             if not 0 <= value < 60:
                 raise StreamError(f"{name} is from 0 to 60 seconds (did you pass milliseconds?). Received: {value!r}")
-        self.refractory, self.smoothing = refractory, smoothing
+        self.refractory, self.smoothing, self.verifier = refractory, smoothing, verifier
+        if verifier is not None:
+            sr = self.stream.model.sr
+            require(verifier.model.sr == sr, f"a verifier has the rate of the stream, {sr} Hz", verifier.model.sr)
         self.reset()
 
     def __repr__(self) -> str:
@@ -119,6 +133,8 @@ class Detector:
         self.state = self.stream.initial_state()
         self.samples_seen = self.scores_seen = 0
         self.picker = _Picker(self)
+        self.heard = np.zeros(0, np.float32)  # the last samples, for the verifier
+        self.waiting: list[Event] = []  # events whose whole word is not there yet
 
     @property
     def average(self) -> dict[str, float]:
@@ -134,19 +150,54 @@ class Detector:
         block = check_block(block)
         scores, self.state = self.stream(block, self.state)
         self.samples_seen += len(block)
-        return self._pick(scores)
+        if self.verifier is None:
+            return self._pick(scores)
+        self.heard = np.concatenate([self.heard, block])
+        self.waiting += self._pick(scores)
+        events = self._verified(self.samples_seen / self.stream.model.sr)
+        self.heard = self.heard[-round(KEPT * self.stream.model.sr) :]
+        return events
 
     def finish(self) -> list[Event]:
         """The words that the end of the stream makes known. Then the detector is as new."""
         events = self._pick(self.stream.finish(self.state)) + self.picker.close()
+        if self.verifier is not None:
+            self.waiting += events
+            events = self._verified(np.inf)
         end = self.samples_seen / self.stream.model.sr
         self.reset()
         return [dataclasses.replace(event, detected=min(event.detected, end)) for event in events]
 
-    def events_of(self, scores: np.ndarray) -> list[Event]:
-        """The words of a whole stream by its scores ``(scores, classes)``; the detector's own stream is not touched."""
+    def events_of(self, scores: np.ndarray, y: np.ndarray | None = None) -> list[Event]:
+        """The words of a whole stream by its scores ``(scores, classes)``, and its samples where there is a verifier;
+        the detector's own stream is not touched.
+        """
         picker = _Picker(self)
-        return picker.pick(scores, self.stream.times(len(scores))) + picker.close()
+        events = picker.pick(scores, self.stream.times(len(scores))) + picker.close()
+        if self.verifier is None:
+            return events
+        if y is None:
+            raise StreamError("a detector with a verifier needs the samples beside the scores. Received: None")
+        return [event for event in events if self._agreed(event, y, 0.0)]
+
+    def _verified(self, until: float) -> list[Event]:
+        """The waiting events whose whole word was there by a time, those that the verifier agrees with."""
+        assert self.verifier is not None
+        sr, reach = self.stream.model.sr, self.verifier.reach
+        begin = (self.samples_seen - len(self.heard)) / sr
+        ready = [event for event in self.waiting if event.middle + reach <= until]
+        self.waiting = [event for event in self.waiting if event.middle + reach > until]
+        return [
+            dataclasses.replace(event, detected=max(event.detected, event.middle + reach))
+            for event in ready
+            if self._agreed(event, self.heard, begin)
+        ]
+
+    def _agreed(self, event: Event, y: np.ndarray, begin: float) -> bool:
+        """Whether the verifier, too, finds the word in samples from so many seconds on."""
+        assert self.verifier is not None
+        score = self.verifier.score(y, event.label, event.middle - begin)
+        return score >= self.verifier.threshold
 
     def _pick(self, scores: np.ndarray) -> list[Event]:
         times = self.stream.times(len(scores), self.scores_seen)

@@ -59,7 +59,7 @@ def match_events(spoken: Iterable[Event], events: Iterable[Event], *, tolerance:
     events = sorted(events, key=lambda event: event.start)
     partner: dict[int, int] = {}  # number of an event to that of its word
     for label in {event.label for event in events}:
-        own = [(_middle(event), j) for j, event in enumerate(events) if event.label == label]
+        own = [(event.middle, j) for j, event in enumerate(events) if event.label == label]
         words = [i for i, word in enumerate(spoken) if word.label == label]
         open_: list[tuple[float, int]] = []  # words that have begun, the first to end at the front
         for middle, j in sorted(own):
@@ -77,10 +77,6 @@ def match_events(spoken: Iterable[Event], events: Iterable[Event], *, tolerance:
         missed=[word for i, word in enumerate(spoken) if i not in met],
         false_alarms=[event for j, event in enumerate(events) if j not in partner],
     )
-
-
-def _middle(event: Event) -> float:
-    return (event.start + event.end) / 2
 
 
 def poisson_bound(count: int, hours: float, confidence: float = 0.95) -> float:
