@@ -159,18 +159,16 @@ def attention_rnn(
 TIME_STRIDE = 4  # frames to a state behind `convolutions`
 
 
-def convolutions(
-    x: Any, n_features: int, filters: Sequence[int], *, causal: bool, halved: Sequence[int] = (0, 2)
-) -> Any:
+def convolutions(x: Any, n_features: int, filters: Sequence[int], *, causal: bool) -> Any:
     """``(batch, time, features)`` to ``(batch, time / TIME_STRIDE, channels)``.
 
-    Each 2-D convolution halves the frequencies, those in `halved` the time too; each but the first is followed by a
-    residual one.
+    Each 2-D convolution halves the frequencies, the first and the third halve the time too; each but the first is
+    followed by a residual one.
     """
     height = n_features
     x = layers.Reshape((-1, n_features, 1))(x)
     for i, channels in enumerate(filters):
-        x = _conv(x, channels, 5 if i == 0 else 3, (2 if i in halved else 1, 2), causal)
+        x = _conv(x, channels, 5 if i == 0 else 3, (2 if i in (0, 2) else 1, 2), causal)
         height = -(-height // 2)
         if i > 0:
             x = layers.Add()([x, _conv(x, channels, 3, (1, 1), causal)])

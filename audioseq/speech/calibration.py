@@ -81,9 +81,9 @@ def calibrate(
         model: a recogniser whose network ends in a `Dense` layer without an activation. It is changed.
         labels: true classes of clips that it was not trained on, ``(clips,)``.
         scores: the model's own scores of them, ``(clips, classes)``.
-        lose: share of the clips of known words that may be taken for none of them. The logit of ``_unknown_`` is raised
-            as far as that goes, so that more of the words that the model never met are rejected; or lowered, where more
-            are lost already. None: it stays.
+        lose: share of the clips of known words in which none of them may score above ``_unknown_``, whose logit is
+            raised as far as that goes, so that more of the words that the model never met are rejected; or lowered,
+            where more are lost already. What is lost to silence comes on top. None: it stays.
 
     Raises:
         ArgumentError: for what is no model, another number of clips, or no share.
@@ -108,12 +108,14 @@ def calibrate(
     require(fits and len(labels) > 0, rule, (labels.shape, scores.shape))
     rule = "lose is a share, 0 or above and below 1, or None (did you pass percent?)"
     require(lose is None or (is_number(lose) and 0 <= lose < 1), rule, lose)
+    if lose is not None and UNKNOWN not in model.class_names:
+        raise DatasetError(f"the model has no class {UNKNOWN} that could take what it never met")
     last = last_dense(model.network)
     logits = np.log(np.maximum(scores, 1e-30))
-    added = 0.0 if lose is None else _added(model, labels, logits, lose)
-    if added:
-        place = model.class_names.index(UNKNOWN)
-        logits[:, place] += added
+    added = np.zeros(logits.shape[1])
+    if lose is not None:
+        added[model.class_names.index(UNKNOWN)] = _added(model, labels, logits, lose)
+    logits += added
 
     def nats(log_temperature: float) -> float:
         return float(-_log_softmax(logits / math.exp(log_temperature))[np.arange(len(labels)), labels].mean())
@@ -121,9 +123,7 @@ def calibrate(
     found = minimize_scalar(nats, bounds=(math.log(COLDEST), math.log(HOTTEST)), method="bounded")
     temperature = math.exp(float(found.x))
     kernel, bias = last.get_weights()
-    if added:
-        bias[place] += added
-    last.set_weights([kernel / temperature, bias / temperature])
+    last.set_weights([kernel / temperature, (bias + added) / temperature])
     unfamiliar = unfamiliar_of(model.network)
     if unfamiliar is not None:
         unfamiliar.share.assign(unfamiliar.share / temperature)
@@ -132,26 +132,18 @@ def calibrate(
     words = _known(model, labels)
     lost = float((~np.isin(now[words].argmax(1), _words(model))).mean()) if words.any() else 0.0
     error = expected_calibration_error(labels, scores), expected_calibration_error(labels, now)
-    return Calibration(temperature, added / temperature, lost, error)
+    return Calibration(temperature, float(added.sum()) / temperature, lost, error)
 
 
 def _added(model: SequenceClassifier, labels: np.ndarray, logits: np.ndarray, lose: float) -> float:
     """What is to be added to the logit of unknown words."""
-    if UNKNOWN not in model.class_names:
-        raise DatasetError(f"the model has no class {UNKNOWN} that could take what it never met")
     known = _known(model, labels)
     if not known.any():
         raise DatasetError("none of the clips is of a known word, so that nothing says what may be lost")
-    logits = logits[known]
-    others = [i for i, name in enumerate(model.class_names) if name in (UNKNOWN, SILENCE)]
-    best = logits[:, _words(model)].max(1)
-    # from what is added on each clip is lost; those that are silence whatever is added count as lost
-    silent = [i for i in others if model.class_names[i] == SILENCE]
-    away = (logits[:, silent] >= best[:, None]).any(1) if silent else np.zeros(len(best), bool)
-    margin = np.where(away, -np.inf, best - logits[:, model.class_names.index(UNKNOWN)])
-    may = max(int(lose * len(margin)), int(away.sum()))  # clips that may be lost
+    # from what is added on each clip is lost
+    margin = logits[known][:, _words(model)].max(1) - logits[known, model.class_names.index(UNKNOWN)]
     # just below the margin of the first clip that must stay
-    return float(np.sort(margin)[may]) - 1e-6 if may < len(margin) else 0.0
+    return float(np.sort(margin)[int(lose * len(margin))]) - 1e-6
 
 
 def _words(model: SequenceClassifier) -> list[int]:

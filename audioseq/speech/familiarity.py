@@ -16,7 +16,7 @@ __all__ = ["add_familiarity"]
 
 # by validation: of bed, cat and happy most are rejected with 0.02 to 0.05, where 2 % of known words are lost
 SHARE = 0.05
-RIDGE = 0.1  # of the mean variance, added to the covariance
+RIDGE = 0.4  # of the mean variance, added to the covariance
 
 
 def add_familiarity(model: SequenceClassifier, clips: ClipSet) -> SequenceClassifier:

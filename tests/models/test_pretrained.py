@@ -77,16 +77,15 @@ def test_the_convolutions_are_those_of_the_file(network, tmp_path):
     expected = expected[0, :, :, 0].T  # (13, 96)
     recurrent = next(layer for layer in network.layers if isinstance(layer, keras.layers.RNN))
     got = np.asarray(keras.Model(network.input, recurrent.input)(frames))[0]
-    assert got.shape == (13, 96 + 96)  # beside those of the convolutions that are trained
-    np.testing.assert_allclose(got[:, :96], expected, atol=1e-4)
+    assert got.shape == expected.shape == (13, 96)
+    np.testing.assert_allclose(got, expected, atol=1e-4)
     pooled = np.concatenate([expected.mean(0), expected.max(0), np.sqrt(expected.var(0) + 0.01)])
     stored = np.load(aq.files.shipped("assets", "fewshot", "projection.npz"))
     numbers = (pooled - stored["mean"].astype(float)) @ stored["projection"].astype(float)
     np.testing.assert_allclose(np.asarray(embedding_network(network)(frames))[0], numbers, atol=2e-3)
     trained = {w.path for w in network.trainable_weights}
-    assert any("conv" in path for path in trained)
-    assert not any(path.startswith(("read_", "embedding/")) for path in trained)
-    assert sum(w.path.startswith("read_") for w in network.non_trainable_weights) == 42
+    assert trained
+    assert not any("conv" in path or "embedding/" in path or "batch" in path for path in trained)
 
 
 def test_the_numbers_of_silence_do_not_magnify_how_they_were_rounded(network):
@@ -120,5 +119,3 @@ def test_files_that_are_no_embedding(network, tmp_path):
         read_speech_embedding(network, graph(tmp_path / "other.onnx", last=95))
     with pytest.raises(ValueError, match=r"n_features is 32"):
         speech_embedding(40, 3)
-    with pytest.raises(ValueError, match=r"filters are 4 numbers of channels. Received: \(8, 8\)"):
-        speech_embedding(32, 3, filters=(8, 8))
