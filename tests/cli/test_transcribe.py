@@ -127,3 +127,12 @@ def test_a_microphone_prints_notes_as_they_are_played(run, tmp_path, monkeypatch
     assert lines[0].split()[1] in ("E5", "D#5")
     assert lines[-1].startswith(f"{tmp_path / 'live.mid'}: ")
     assert run("transcribe", "microphone")[0] == 130
+
+
+@pytest.mark.slow
+def test_the_bundled_transcriber_is_exported_by_its_name(run, tmp_path):
+    code, out, err = run("export", "--model", "transcriber", "--format", "litert", "--out", tmp_path / "phone")
+    assert code == 0, err
+    assert "model_streaming.tflite" in out
+    assert "32 ms of a stream" in out
+    assert (tmp_path / "phone" / "model_streaming.tflite").stat().st_size < 1_500_000
