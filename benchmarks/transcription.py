@@ -120,7 +120,8 @@ def accuracy(model: Any, folder: str) -> dict[str, Any]:
             return [compare(notes, system.notes(sound, onset, frame)) for sound, notes in tuning]
 
         grid = (0.2, 0.25, 0.3, 0.35, 0.4, 0.5, 0.6) if name == "audioseq" else (0.3, 0.4, 0.5, 0.6, 0.7)
-        best = two_steps(score, grid, (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7))
+        second = (0.1, 0.2, 0.3, 0.4, 0.5, *((0.6, 0.7) if name == "audioseq" else ()))
+        best = two_steps(score, grid, second)
         given = (model.onset_threshold, model.sustain_threshold) if name == "audioseq" else (0.5, 0.3)
         for thresholds, label in ((best, "chosen"), (given, "its own")):
             found = {sound.stem: compare(notes, system.notes(sound, *thresholds)) for sound, notes in pairs}
