@@ -1,4 +1,4 @@
-"""``audioseq export``: a recogniser as SavedModel, LiteRT or ONNX, if it gives the same numbers there."""
+"""``audioseq export``: a model as SavedModel, LiteRT or ONNX, if it gives the same numbers there."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from typing import Any
 
 from audioseq.cli import common
 from audioseq.cli.progress import progress_line
+from audioseq.files import shipped
 
 __all__ = ["add_to", "export"]
 
@@ -17,10 +18,18 @@ __all__ = ["add_to", "export"]
 def add_to(commands: Any) -> None:
     """Add the command to the sub-parsers of a command line."""
     parser = common.add_command(commands, "export", export, "SavedModel, LiteRT or ONNX, if it gives the same numbers")
-    common.add_model(parser, "recogniser")
+    parser.add_argument(
+        "--model",
+        metavar="FILE",
+        help="a model.keras, or `transcriber` for the one of notes; default: the recogniser, both come with audioseq",
+    )
     parser.add_argument("--format", required=True, choices=["savedmodel", "litert", "onnx"])
     parser.add_argument("--int8", action="store_true", help="the network's weights in 8 bits (litert)")
-    parser.add_argument("--streaming", action="store_true", help="the step of a stream instead of whole clips")
+    parser.add_argument(
+        "--streaming",
+        action="store_true",
+        help="the step of a stream instead of whole clips; a transcriber always is one",
+    )
     parser.add_argument("--data", metavar="DIR", help="recordings to compare on; else those of the model's run")
     parser.add_argument("--unknown", nargs="+", default=[], metavar="WORD", help="as in training, with --data")
     parser.add_argument("--out", required=True, metavar="DIR")
@@ -40,8 +49,12 @@ def export(args: argparse.Namespace) -> int:
     from audioseq.connected.transcriber import SpeechTranscriber
     from audioseq.exports.writing import export as write
     from audioseq.speech.classifier import SequenceClassifier
+    from audioseq.transcription.transcriber import Transcriber
 
-    model = common.load(args.model, (SequenceClassifier, SpeechTranscriber))
+    bundled = args.model == "transcriber" and not Path(args.model).exists()
+    path = str(shipped("assets", "transcription", "model.keras")) if bundled else args.model
+    model = common.load(path, (SequenceClassifier, SpeechTranscriber, Transcriber))
+    streaming = args.streaming or not isinstance(model, SequenceClassifier)
     clips = labels = None
     if isinstance(model, SequenceClassifier):
         clips, labels = checked_clips(model, args.model, args.data, args.unknown)
@@ -49,7 +62,7 @@ def export(args: argparse.Namespace) -> int:
         print("error: --int8 compares labels on recordings: give their folder as --data DIR", file=sys.stderr)
         return common.USAGE
     progress_line("converting, and comparing with the Keras model")
-    options = {"format": args.format, "int8": args.int8, "streaming": args.streaming, "overwrite": args.overwrite}
+    options = {"format": args.format, "int8": args.int8, "streaming": streaming, "overwrite": args.overwrite}
     report = write(model, args.out, clips=clips, labels=labels, **options)
     if args.json:
         print(json.dumps(dataclasses.asdict(report)))

@@ -97,6 +97,7 @@ def play(
     curve: float = 2.0,
     fall: float = 0.0,
     late: float = 0.0,
+    release: float | None = None,
 ) -> np.ndarray:
     """Samples of notes on an instrument, float32 ``(seconds * sr,)``.
 
@@ -107,11 +108,13 @@ def play(
         curve: a velocity v is ``(v / 127) ** curve`` loud.
         fall: how much faster than the samples a note dies away, in 1/s.
         late: seconds from a note's start to its attack.
+        release: seconds in which a note falls by 60 dB after its end; None: the instrument's.
     """
     sr, n = instrument.sr, round(seconds * instrument.sr)
+    release = instrument.release if release is None else release
     y = np.zeros(n, np.float32)
     known: dict[tuple[int, int], np.ndarray] = {}
-    rate = 6.9 / (instrument.release * sr)
+    rate = 6.9 / (release * sr)
     for note in notes:
         pitch = int(note["pitch"])
         if not instrument.plays(pitch):
@@ -125,7 +128,7 @@ def play(
         begin = round((note["start"] + late) * sr)
         held = max(1, round((note["end"] - note["start"]) * sr))
         damped = instrument.sustained or pitch < UNDAMPED
-        length = min(len(wave), held + (round(1.3 * instrument.release * sr) if damped else len(wave)))
+        length = min(len(wave), held + (round(1.3 * release * sr) if damped else len(wave)))
         sound = wave[:length] * np.float32((int(note["velocity"]) / 127) ** curve)
         if fall:
             sound = sound * np.exp(-fall / sr * np.arange(length, dtype=np.float32))
@@ -158,6 +161,7 @@ class Practice:
         chords: share of excerpts with random chords and runs over all keys instead of a piece.
         mixed: share of excerpts played on one to three instruments of all kinds instead of a piano.
         real: share of pianos that are of `sampled`; the others are random ones, drawn anew every `GROUP` excerpts.
+        dry: share of a piano's excerpts played without the pedal, half of these staccato.
 
     Example:
         >>> from audioseq.data import practice
@@ -177,18 +181,19 @@ class Practice:
         chords: float = 0.25,
         mixed: float = 0.25,
         real: float = 0.4,
+        dry: float = 0.4,
         sr: int = 16000,
     ) -> None:
         require(len(pieces) > 0, "pieces are one or more", pieces)
         require(is_number(seconds) and 1 <= seconds <= 600, "seconds is 1 to 600", seconds)
         require(is_whole(seed, 0), "seed is a whole number, 0 or above", seed)
-        for name, value in (("chords", chords), ("mixed", mixed), ("real", real)):
+        for name, value in (("chords", chords), ("mixed", mixed), ("real", real), ("dry", dry)):
             require(is_number(value) and 0 <= value <= 1, f"{name} is a share from 0 to 1", value)
         require(all(one.sr == sr for one in sampled), f"sampled are instruments at {sr} Hz", sampled)
         self.pieces, self.sampled = list(pieces), list(sampled)
         self.grands = [one for one in self.sampled if not one.sustained]
         self.seconds, self.seed, self.chords, self.mixed = float(seconds), seed, chords, mixed
-        self.real, self.sr = real if self.grands else 0.0, sr
+        self.real, self.dry, self.sr = real if self.grands else 0.0, dry, sr
         lengths = np.array([max(1e-3, held["start"][-1]) if len(held) else 0.0 for held, _ in self.pieces])
         require(lengths.sum() > 0, "pieces hold notes", self.pieces)
         self._weights = lengths / lengths.sum()
@@ -203,7 +208,10 @@ class Practice:
         if rng.random() < self.mixed:
             y, notes = self._several(rng, held, struck, detune, [*others, *others, *self.sampled, *pianos])
         else:
-            y, notes = self._piano(rng, held, detune, self.grands if rng.random() < self.real else pianos)
+            notes = held
+            if rng.random() < self.dry:
+                notes = staccato(rng, struck) if rng.random() < 0.5 else struck
+            y, notes = self._piano(rng, notes, detune, self.grands if rng.random() < self.real else pianos)
         y = in_some_room(rng, y, self.sr)
         notes = notes[(notes["end"] > 0) & (notes["start"] < self.seconds - 0.05)]
         notes["end"] = np.minimum(notes["end"], self.seconds)
@@ -248,6 +256,7 @@ class Practice:
             "curve": rng.uniform(0.8, 2.2),
             "fall": float(rng.choice([0.0, rng.uniform(0, 1.5)])),
             "late": rng.uniform(0, 0.012),
+            "release": piano.release * 2.0 ** rng.uniform(-0.7, 1.2),
         }
         y = play(notes, piano, self.seconds, detune=detune, **how)
         if rng.random() < 0.25:  # two pianos in one
@@ -271,6 +280,14 @@ class Practice:
             y += level * play(notes, instrument, self.seconds, detune=detune, curve=rng.uniform(0.5, 2.0))
             found.append(notes)
         return y, heard_notes(np.concatenate(found))
+
+
+def staccato(rng: np.random.Generator, notes: np.ndarray) -> np.ndarray:
+    """Notes of which a part of their length is left, about the same part of each."""
+    notes, share = notes.copy(), rng.uniform(0.2, 0.9)
+    kept = (notes["end"] - notes["start"]) * np.clip(rng.normal(share, 0.1, len(notes)), 0.1, 1)
+    notes["end"] = notes["start"] + np.maximum(SHORTEST, kept)
+    return heard_notes(notes)
 
 
 def random_notes(rng: np.random.Generator, seconds: float) -> tuple[np.ndarray, np.ndarray]:
@@ -340,7 +357,7 @@ def in_some_room(rng: np.random.Generator, y: np.ndarray, sr: int) -> np.ndarray
 
 def _room(rng: np.random.Generator, sr: int) -> np.ndarray:
     """A room's impulse response: the direct sound, some reflections, and noise that dies away."""
-    seconds, wet = rng.uniform(0.15, 1.6), 10 ** (rng.uniform(-22, 2) / 20)
+    seconds, wet = rng.uniform(0.15, 2.2), 10 ** (rng.uniform(-22, 2) / 20)
     n = int(seconds * sr)
     t = np.arange(n) / sr
     tail = rng.standard_normal(n) * np.exp(-6.9 * t / seconds)

@@ -1,12 +1,14 @@
 """What is exported: a classifier, or its step in a stream, as one function of samples.
 
 The features are computed by their own plan, in one of two ways with the same numbers: by an FFT, or plainly by a
-convolution with the windowed Fourier basis, for formats without an FFT.
+convolution with the windowed Fourier basis, for formats without an FFT; of the long windows of `LogFrequency`, whose
+basis would weigh hundreds of megabytes, by two products with smaller ones.
 """
 
 from __future__ import annotations
 
 import functools
+import math
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +17,7 @@ from keras import ops
 
 from audioseq.features.filters import band_blocks
 from audioseq.features.fronts import FrontEnd, Plan, plan_of, power_to, window_of
+from audioseq.features.logfrequency import Resolutions, rising_window
 from audioseq.features.steps import Matmul
 from audioseq.speech.classifier import SequenceClassifier
 from audioseq.speech.streaming import StreamError, StreamState, step
@@ -29,17 +32,23 @@ def frames_of(plan: Plan, samples: Any, *, plain: bool) -> Any:
     import tensorflow as tf
 
     front = plan.front
-    assert isinstance(front, FrontEnd)  # of a `Graph`, which was asked
-    window = window_of(front).astype(np.float32)
-    if plain:
-        x = tf.nn.conv1d(samples[:, :, None], _basis(front.n_fft, window.tobytes()), front.hop, "VALID")
-        real, imag = tf.split(x, 2, axis=-1)  # (1, time, bins)
+    if isinstance(front, Resolutions):
+        framed = _framed(samples, front.n_fft, front.hop)
+        parts = []
+        for n in front.n_ffts:
+            windowed = framed[:, :, front.n_fft - n :] * rising_window(n, front.ahead)
+            real, imag = _dft(windowed) if plain else _fft(windowed)
+            parts.append(real * real + imag * imag)
+        x = tf.concat(parts, axis=-1)
     else:
-        n = 1 + (int(samples.shape[1]) - front.n_fft) // front.hop
-        framed = tf.stack([samples[:, i * front.hop : i * front.hop + front.n_fft] for i in range(n)], axis=1)
-        spectrum = tf.signal.rfft(framed * window)
-        real, imag = tf.math.real(spectrum), tf.math.imag(spectrum)
-    x = power_to(ops, real * real + imag * imag, front.power)
+        assert isinstance(front, FrontEnd)  # of a `Graph`, which was asked
+        window = window_of(front).astype(np.float32)
+        if plain:
+            x = tf.nn.conv1d(samples[:, :, None], _basis(front.n_fft, window.tobytes()), front.hop, "VALID")
+            real, imag = tf.split(x, 2, axis=-1)  # (1, time, bins)
+        else:
+            real, imag = _fft(_framed(samples, front.n_fft, front.hop) * window)
+        x = power_to(ops, real * real + imag * imag, front.power)
     for stage in plan.frame_steps:
         if isinstance(stage, Matmul):
             blocks = band_blocks(stage.matrix, SMALL)
@@ -49,6 +58,47 @@ def frames_of(plan: Plan, samples: Any, *, plain: bool) -> Any:
     for stage in plan.clip_steps:
         x = stage.apply(ops, x, None)
     return x
+
+
+def _framed(samples: Any, n_fft: int, hop: int) -> Any:
+    import tensorflow as tf
+
+    n = 1 + (int(samples.shape[1]) - n_fft) // hop
+    return tf.stack([samples[:, i * hop : i * hop + n_fft] for i in range(n)], axis=1)  # (1, time, n_fft)
+
+
+def _fft(x: Any) -> tuple[Any, Any]:
+    import tensorflow as tf
+
+    spectrum = tf.signal.rfft(x)
+    return tf.math.real(spectrum), tf.math.imag(spectrum)
+
+
+def _dft(x: Any) -> tuple[Any, Any]:
+    """Real and imaginary parts of the first half of a Fourier transform, ``(..., n)`` to ``(..., n // 2 + 1)``, by
+    products alone.
+
+    With n = rows * columns samples stand in a matrix; its columns are transformed, turned, then its rows (Bailey 1990).
+    """
+    import tensorflow as tf
+
+    n, shape = int(x.shape[-1]), [int(size) for size in x.shape[:-1]]
+    rows = max(k for k in range(1, math.isqrt(n) + 1) if n % k == 0)
+    columns = n // rows
+    (a, b), (c, d), (e, f) = _turns(rows, rows, rows), _turns(rows, columns, n), _turns(columns, columns, columns)
+    x = tf.reshape(x, [*shape, rows, columns])
+    real, imag = tf.matmul(a, x), tf.matmul(b, x)
+    real, imag = real * c - imag * d, real * d + imag * c
+    real, imag = tf.matmul(real, e) - tf.matmul(imag, f), tf.matmul(real, f) + tf.matmul(imag, e)
+    order = [*range(len(shape)), len(shape) + 1, len(shape)]  # bin k1 + rows * k2 stands at (k1, k2)
+    real, imag = (tf.reshape(tf.transpose(part, order), [*shape, n]) for part in (real, imag))
+    return real[..., : n // 2 + 1], imag[..., : n // 2 + 1]
+
+
+def _turns(rows: int, columns: int, n: int) -> tuple[np.ndarray, np.ndarray]:
+    """Real and imaginary parts of ``exp(-2j * pi * row * column / n)``, float32 ``(rows, columns)``."""
+    angle = 2 * np.pi * np.outer(np.arange(rows), np.arange(columns)) / n
+    return np.cos(angle).astype(np.float32), -np.sin(angle).astype(np.float32)
 
 
 @functools.lru_cache(maxsize=8)
@@ -78,7 +128,7 @@ class Graph:
         self.n_samples = self.samples_of(model)
         self.carry: dict[str, str] = {}
         self.plan = plan_of(model.feature.parts()[0])
-        if len(model.feature.parts()) > 1 or not isinstance(self.plan.front, FrontEnd):
+        if len(model.feature.parts()) > 1 or not isinstance(self.plan.front, (FrontEnd, Resolutions)):
             raise StreamError(f"features of spectra can be exported, not yet {type(model.feature).__name__}")
 
     def names_of(self, model: Any) -> tuple[str, ...]:
@@ -132,7 +182,7 @@ class ClipGraph(Graph):
 
         def clip(samples: Any) -> dict[str, Any]:
             if front.center:
-                samples = tf.pad(samples, ((0, 0), (front.n_fft // 2, front.n_fft // 2)))
+                samples = tf.pad(samples, ((0, 0), front.padding))
             frames = model.normalization(frames_of(self.plan, samples, plain=self.plain))
             logits = model.network(frames, training=False)
             outputs = {"scores": tf.nn.softmax(logits)}
@@ -179,7 +229,7 @@ class StreamingGraph(Graph):
         self.silence = self.stream.silence
         self.warm_up = self.silence // self.block
         # the first frame begins `tail` samples early, the stream's half a frame if centred: so many zeros are between
-        self.lead = (self.tail - (front.n_fft // 2 if front.center else 0)) % front.hop
+        self.lead = (self.tail - front.padding[0]) % front.hop
 
     def function(self, stages: bool) -> Any:
         import tensorflow as tf

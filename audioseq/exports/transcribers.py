@@ -35,7 +35,7 @@ class TranscriberGraph(Graph):
         front = self.plan.front
         self.block = TIME_STRIDE * front.hop
         self.tail = max(0, front.n_fft - front.hop)  # samples that the next block's frames still see
-        self.lead = self.tail - (front.n_fft // 2 if front.center else 0)
+        self.lead = self.tail - front.padding[0]
         if self.lead < 0:
             raise StreamError(
                 f"frames of {front.n_fft} samples every {front.hop} are not exported: overlap them by half"

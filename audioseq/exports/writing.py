@@ -25,17 +25,19 @@ from audioseq.arguments import ArgumentError, require
 from audioseq.connected.transcriber import SpeechTranscriber
 from audioseq.exports.formats import NEEDS, SUFFIX, add_metadata, read_metadata, write_graph
 from audioseq.exports.graphs import ClipGraph, Graph, StreamingGraph
+from audioseq.exports.notes import NotesGraph
 from audioseq.exports.parity import Comparison, ExportError, ExportReport
 from audioseq.exports.transcribers import TranscriberGraph
 from audioseq.files import FileError, atomic_folder, atomic_path, write_json
 from audioseq.speech.classifier import SequenceClassifier
 from audioseq.speech.streaming import check_model
+from audioseq.transcription.transcriber import Transcriber
 
 __all__ = ["export"]
 
 
 def export(
-    model: SequenceClassifier | SpeechTranscriber,
+    model: SequenceClassifier | SpeechTranscriber | Transcriber,
     out: str | os.PathLike[str],
     *,
     format: str,
@@ -49,7 +51,9 @@ def export(
 
     Args:
         model: any `SequenceClassifier`; or a `SpeechTranscriber` that streams, of which the step is written: scores are
-            the probabilities of the blank and each label, and `connected.best_path` makes labels of them.
+            the probabilities of the blank and each label, and `connected.best_path` makes labels of them. Or a
+            `Transcriber`, of which the step is written too: scores are the probabilities that
+            `transcription.NoteDecoder` reads.
         out: folder; ``model[_streaming][_int8].tflite`` and the like go there, and ``report.json``.
         format: ``"savedmodel"``, ``"litert"`` (built-in operations alone) or ``"onnx"``.
         int8: weights of the network in 8 bits (dynamic range); the features stay in float. LiteRT only.
@@ -75,8 +79,8 @@ def export(
         >>> report.agreement, report.class_names == model.class_names  # the labels of the Keras model
         (1.0, True)
     """
-    if isinstance(model, SpeechTranscriber):
-        rule = "a SpeechTranscriber is exported as its step, streaming=True, in float, without clips"
+    if isinstance(model, (SpeechTranscriber, Transcriber)):
+        rule = f"a {type(model).__name__} is exported as its step, streaming=True, in float, without clips"
         require(streaming and not int8 and clips is None, rule, {"streaming": streaming, "int8": int8})
     else:
         check_model(model)
@@ -122,6 +126,8 @@ def _check_installed(format: str) -> None:
 def _graph_of(model: Any, *, streaming: bool, plain: bool) -> Graph:
     if isinstance(model, SpeechTranscriber):
         return TranscriberGraph(model, plain=plain)
+    if isinstance(model, Transcriber):
+        return NotesGraph(model, plain=plain)
     return StreamingGraph(model, plain=plain) if streaming else ClipGraph(model, plain=plain)
 
 

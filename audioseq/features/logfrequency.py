@@ -21,7 +21,7 @@ from audioseq.features.filters import constant
 from audioseq.features.fronts import BLOCK_BYTES, Front
 from audioseq.features.steps import Decibel, Matmul, Step
 
-__all__ = ["LogFrequency", "Resolutions"]
+__all__ = ["LogFrequency", "Resolutions", "rising_window"]
 
 A0 = 27.5  # Hz, the lowest key of a piano
 MOST_WINDOWS = 4
@@ -57,7 +57,7 @@ class Resolutions(Front):
         for begin in range(0, len(frames), rows):
             block, parts = frames[begin : begin + rows], []
             for n in self.n_ffts:
-                spectrum = scipy.fft.rfft(block[:, self.n_fft - n :] * _window(n, self.ahead))
+                spectrum = scipy.fft.rfft(block[:, self.n_fft - n :] * rising_window(n, self.ahead))
                 parts.append(np.square(spectrum.real) + np.square(spectrum.imag))
             yield np.concatenate(parts, axis=1)
 
@@ -65,13 +65,13 @@ class Resolutions(Front):
         framed = ops.extract_sequences(samples, self.n_fft, self.hop)  # (batch, time, n_fft)
         parts = []
         for n in self.n_ffts:
-            real, imag = ops.rfft(framed[..., self.n_fft - n :] * _window(n, self.ahead))
+            real, imag = ops.rfft(framed[..., self.n_fft - n :] * rising_window(n, self.ahead))
             parts.append(real * real + imag * imag)
         return ops.concatenate(parts, axis=-1)
 
 
 @functools.lru_cache(maxsize=16)
-def _window(n: int, ahead: int) -> np.ndarray:
+def rising_window(n: int, ahead: int) -> np.ndarray:
     """Half a Hann window of `n - ahead` samples that rises, half a one of `ahead` that falls; its sum is 2."""
     rise, fall = np.arange(n - ahead) / (n - ahead), np.arange(ahead) / ahead
     window = np.concatenate([np.sin(np.pi / 2 * rise) ** 2, np.cos(np.pi / 2 * fall) ** 2])

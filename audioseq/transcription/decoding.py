@@ -1,8 +1,9 @@
 """What each key does, frame by frame, to notes: block by block, and the same whatever the blocks.
 
 A note begins where the probability of an onset has a peak above `onset_threshold`; its time is read from the peak's
-two neighbours. It ends where the probability that the key sounds falls below `sustain_threshold`, or where its key is
-struck again (Hawthorne et al. 2018, arXiv:1710.11153). One frame of look-ahead shows that a peak was one.
+two neighbours. It ends where the probability that the key sounds falls below `sustain_threshold`, on the line between
+two frames, or where its key is struck again (Hawthorne et al. 2018, arXiv:1710.11153). One frame of look-ahead shows
+that a peak was one.
 """
 
 from __future__ import annotations
@@ -77,7 +78,7 @@ class NoteDecoder:
         >>> decoder = NoteDecoder(31.25)
         >>> events, state = decoder(heard, decoder.initial_state())
         >>> [(round(event.time, 2), event.pitch, event.velocity) for event in events]
-        [(0.32, 60, 64), (0.96, 60, 0)]
+        [(0.32, 60, 64), (0.94, 60, 0)]
     """
 
     def __init__(
@@ -110,9 +111,9 @@ class NoteDecoder:
             state: what the last call gave, or `initial_state`. It is not changed.
         """
         rows = np.concatenate([state.recent, np.asarray(probabilities, np.float32)])
-        onset = rows[:, :, 0]
+        onset, sustain = rows[:, :, 0], rows[:, :, 1]
         peak = (onset[1:-1] >= self.onset_threshold) & (onset[1:-1] > onset[:-2]) & (onset[1:-1] >= onset[2:])
-        quiet = rows[1:-1, :, 1] < self.sustain_threshold
+        quiet = sustain[1:-1] < self.sustain_threshold
         since, last, begun = state.since.copy(), state.last.copy(), state.begun.copy()
         events: list[NoteEvent] = []
         for i in range(len(peak)):
@@ -120,7 +121,9 @@ class NoteDecoder:
             struck = peak[i] & (frame - last > self.refractory)
             over = (since >= 0) & quiet[i] & (frame - since > LEAST_SUSTAIN) & ~struck
             for key in np.flatnonzero(over):
-                events.append(self._end(int(key), frame, begun[key]))
+                before, now = float(sustain[i, key]), float(sustain[i + 1, key])
+                late = (self.sustain_threshold - now) / (before - now) if before >= self.sustain_threshold else 0.0
+                events.append(self._end(int(key), frame - late, begun[key]))
                 since[key] = -1
             for key in np.flatnonzero(struck):
                 before, now, after = onset[i : i + 3, key]
@@ -140,7 +143,7 @@ class NoteDecoder:
         events, after = self(silent, state)
         return events + [self._end(int(key), state.frame, after.begun[key]) for key in np.flatnonzero(after.since >= 0)]
 
-    def _end(self, key: int, frame: int, begun: float) -> NoteEvent:
+    def _end(self, key: int, frame: float, begun: float) -> NoteEvent:
         return NoteEvent(max(frame / self.frame_rate + self.shift, begun + 1e-3), int(key) + self.lowest, 0)
 
 

@@ -232,7 +232,7 @@ def tune(
     examples: Iterable[tuple[str | os.PathLike[str] | np.ndarray, np.ndarray]],
     *,
     onsets: Sequence[float] = (0.15, 0.2, 0.25, 0.3, 0.35, 0.4, 0.45, 0.5, 0.55, 0.6),
-    sustains: Sequence[float] = (0.1, 0.15, 0.2, 0.25, 0.3, 0.4, 0.5, 0.6),
+    sustains: Sequence[float] = (0.1, 0.15, 0.2, 0.25, 0.3, 0.4, 0.5, 0.6, 0.7),
     shifts: Sequence[float] = (-0.02, -0.01, 0.0, 0.01, 0.02),
 ) -> dict[str, float]:
     """Set a model's thresholds by sounds that are not tested on: the onset's by note F1, then the sustain's by F1 with

@@ -17,7 +17,7 @@ import numpy as np
 from audioseq.arguments import is_number, require
 from audioseq.audio import reading, resampling
 from audioseq.transcription.decoding import as_midi, notes_of_events
-from audioseq.transcription.streaming import Hearing, KeyStream, TranscriptionStream
+from audioseq.transcription.streaming import Hearing, TranscriptionStream
 
 if TYPE_CHECKING:
     import pretty_midi
@@ -103,7 +103,7 @@ def probabilities_of(
     tuning: float | Literal["auto"] = "auto",
 ) -> tuple[np.ndarray, float]:
     """What the network says of a whole recording, float32 ``(time, 88, 4)``, and its frames a second."""
-    stream = KeyStream(model)
+    stream = model.keys
     _, wrong, blocks = _tuned(sound, sr, model.sr, tuning)
     state, parts = stream.initial_state(), []
     for block in blocks:

@@ -39,6 +39,9 @@ class Hearing(Protocol):
     shift: float
 
     @property
+    def keys(self) -> KeyStream: ...
+
+    @property
     def sr(self) -> int: ...
 
     @property
@@ -69,7 +72,6 @@ class KeyStream:
     """
 
     def __init__(self, model: Hearing) -> None:
-        require(isinstance(model, Hearing), "model is a Transcriber; aq.load_model(path) reads one", model)
         self.model = model
         self.frames_of = model.feature.stream()
         self.hop = model.feature.front_end().hop
@@ -102,7 +104,7 @@ class KeyStream:
         rows: list[Any] = list(state.rows)
         parts = [np.zeros((0, *self.model.network.output_shape[-2:]), np.float32)]
         for begin in range(0, len(frames), CHUNK):
-            found, *rows = self._graph(frames[None, begin : begin + CHUNK], *rows)
+            found, *rows = self.step(frames[None, begin : begin + CHUNK], *rows)
             parts.append(ops.convert_to_numpy(found)[0])
         found = np.concatenate(parts)[max(0, self.model.delay - state.count) :]
         kept = tuple(ops.convert_to_numpy(row) for row in rows)
@@ -116,7 +118,11 @@ class KeyStream:
         return found[: self.model.feature.n_frames(state.samples) - given] if state.samples else found[:0]
 
     @functools.cached_property
-    def _graph(self) -> Callable[..., Any]:
+    def step(self) -> Callable[..., Any]:
+        """Frames ``(1, time, features)`` and what each layer carries to the probabilities, `delay` frames late, and
+        what they carry on; compiled.
+        """
+
         def graph(frames: Any, *rows: Any) -> list[Any]:
             found, *rest = self.carried(self.model.normalization(frames), *rows)
             return [ops.sigmoid(found), *rest]
@@ -165,7 +171,8 @@ class TranscriptionStream:
     def __init__(
         self, model: Hearing, *, onset_threshold: float | None = None, sustain_threshold: float | None = None
     ) -> None:
-        self.keys = KeyStream(model)
+        require(isinstance(model, Hearing), "model is a Transcriber; aq.load_model(path) reads one", model)
+        self.keys = model.keys
         self.model = model
         self.decoder = NoteDecoder(
             model.frame_rate,

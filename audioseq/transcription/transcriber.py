@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import os
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
@@ -18,7 +19,7 @@ from audioseq.models.saving import WholeModel, full_precision
 if TYPE_CHECKING:
     import pretty_midi
 
-    from audioseq.transcription.streaming import TranscriptionStream
+    from audioseq.transcription.streaming import KeyStream, TranscriptionStream
 
 __all__ = ["Transcriber"]
 
@@ -135,6 +136,13 @@ class Transcriber(WholeModel):
 
     def call(self, samples: Any, training: bool | None = None) -> Any:
         return self.network(self.normalization(self.features(samples)), training=training)
+
+    @functools.cached_property
+    def keys(self) -> KeyStream:
+        """Samples to probabilities, block by block: one for all streams of the model, so that it is compiled once."""
+        from audioseq.transcription.streaming import KeyStream
+
+        return KeyStream(self)
 
     def streaming(self, **thresholds: float) -> TranscriptionStream:
         """The same weights block by block: see `transcription.streaming`."""

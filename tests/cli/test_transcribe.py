@@ -7,6 +7,7 @@ import json
 import numpy as np
 import pytest
 import soundfile
+from conftest import SHARED
 
 import audioseq as aq
 from audioseq.data.annotations import read_notes
@@ -61,6 +62,32 @@ def test_what_is_no_music_gives_few_notes_and_says_so(run, tmp_path, kind):
     assert found <= 3
     if kind != "short" or found == 0:
         assert "It hears pitched instruments" in err
+
+
+def test_speech_is_said_to_be_none_of_its_business(run, tmp_path):
+    files = sorted((SHARED / "running_speech").rglob("*.ogg"))[:3]
+    if not files:
+        pytest.skip(f"{SHARED / 'running_speech'} is not there")
+    for file in files:
+        y, _ = aq.load(file, sr=SR, duration=20)
+        aq.save(tmp_path / "speech.wav", y, SR)
+        code, _, err = run("transcribe", tmp_path / "speech.wav", "--out", tmp_path / "a.mid")
+        assert code == 0
+        assert "which point to no tuning. It hears pitched instruments" in err
+        assert "drums and voices are untested" in err
+    code, _, err = run("transcribe", EXAMPLE, "--out", tmp_path / "a.mid")
+    assert (code, err) == (0, "")
+
+
+def test_a_piano_that_clips_is_transcribed_and_both_ends_of_the_rates(run, tmp_path):
+    y, _ = aq.load(EXAMPLE, sr=SR)
+    truth = read_notes(shipped("assets", "transcription", "example.mid"))
+    loud = np.clip(4 * y / np.abs(y).max(), -1, 1)
+    for name, sound, sr in (("clipped", loud, SR), ("low", y, 8000), ("high", y, 96000)):
+        soundfile.write(tmp_path / f"{name}.wav", aq.resample(sound, orig_sr=SR, target_sr=sr), sr)
+        code, _, err = run("transcribe", tmp_path / f"{name}.wav", "--out", tmp_path / "a.mid")
+        assert code == 0, err
+        assert compare(truth, read_notes(tmp_path / "a.mid")).note.f1 > 0.8, name
 
 
 def test_a_detuned_recording_is_said_to_be(run, tmp_path):
@@ -127,3 +154,12 @@ def test_a_microphone_prints_notes_as_they_are_played(run, tmp_path, monkeypatch
     assert lines[0].split()[1] in ("E5", "D#5")
     assert lines[-1].startswith(f"{tmp_path / 'live.mid'}: ")
     assert run("transcribe", "microphone")[0] == 130
+
+
+@pytest.mark.slow
+def test_the_bundled_transcriber_is_exported_by_its_name(run, tmp_path):
+    code, out, err = run("export", "--model", "transcriber", "--format", "litert", "--out", tmp_path / "phone")
+    assert code == 0, err
+    assert "model_streaming.tflite" in out
+    assert "32 ms of a stream" in out
+    assert (tmp_path / "phone" / "model_streaming.tflite").stat().st_size < 1_500_000

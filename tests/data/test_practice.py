@@ -94,6 +94,32 @@ def test_excerpts_are_within_their_bounds(mixed):
     assert sounding >= 8
 
 
+def test_a_piano_without_the_pedal_lets_its_keys_go():
+    held = notes_of(*((60 + 12 * (i % 2), 90, 0.25 * i, 0.25 * i + 2.0) for i in range(40)))
+    struck = held.copy()
+    struck["end"] = struck["start"] + 0.2
+
+    def lengths(dry):
+        drawn = practice.Practice([(held, struck)], [sine()], seconds=2.0, chords=0, mixed=0, dry=dry)
+        notes = np.concatenate([drawn(i).notes for i in range(12)])
+        notes = notes[(notes["start"] > 0) & (notes["end"] < 1.99)]
+        return notes["end"] - notes["start"]
+
+    assert lengths(0.0).min() > 0.3  # until the key is struck again, every half second; stretched by at most 1.3
+    dry = lengths(1.0)
+    assert dry.max() < 0.27
+    assert 0.1 < np.mean(dry < 0.14) < 0.9  # some staccato
+
+
+def test_a_release_is_how_long_a_note_rings_on():
+    def level(release):
+        y = practice.play(notes_of((60, 127, 0.0, 0.5)), sine(sustained=True), 2.0, release=release)
+        return np.abs(y[int(0.7 * SR) :]).max()
+
+    assert level(None) == level(0.1) < 1e-3
+    np.testing.assert_allclose(level(0.8), 10 ** (-60 / 20 * 0.2 / 0.8), rtol=0.05)
+
+
 def test_the_notes_are_where_the_sound_is():
     """Onsets of the rendered sound, found by its energy, are those of the notes."""
     rng = np.random.default_rng(0)
@@ -156,6 +182,7 @@ def test_sampled_instruments_are_read_from_their_folders(tmp_path):
     [
         ({"seconds": 0.1}, "seconds is 1 to 600. Received: 0.1"),
         ({"mixed": 2}, "mixed is a share from 0 to 1. Received: 2"),
+        ({"dry": -0.5}, "dry is a share from 0 to 1. Received: -0.5"),
         ({"seed": -1}, "seed is a whole number"),
     ],
 )

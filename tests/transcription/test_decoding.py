@@ -67,15 +67,24 @@ def test_a_key_struck_again_ends_its_note():
     x[[10, 30], 39, 0], x[10:50, 39, 1], x[:, 39, 3] = 0.9, 1.0, 0.5
     found, _ = decoded(x)
     np.testing.assert_allclose(found["start"] * RATE, [10, 30], atol=1e-6)
-    np.testing.assert_allclose(found["end"] * RATE, [30, 50], atol=1e-6)
+    np.testing.assert_allclose(found["end"] * RATE, [30, 49.5], atol=1e-6)
+
+
+def test_a_note_ends_where_its_sustain_crosses_the_threshold_between_two_frames():
+    for end in (20.0, 20.3, 20.9):
+        x = heard()
+        x[10, 39, 0] = 0.9
+        x[10:, 39, 1] = np.clip(0.5 - 0.2 * (np.arange(10, 60) - end), 0, 1)  # 0.5 at `end`
+        found, _ = decoded(x)
+        assert found["end"][0] * RATE == pytest.approx(end, abs=1e-4)
 
 
 def test_thresholds_decide_what_begins_and_what_ends():
     x = heard()
     x[10, 39, 0], x[10:20, 39, 1], x[20:40, 39, 1] = 0.45, 0.9, 0.4
     assert len(decoded(x)[0]) == 0
-    assert decoded(x, onset_threshold=0.4)[0]["end"][0] * RATE == pytest.approx(20)
-    assert decoded(x, onset_threshold=0.4, sustain_threshold=0.3)[0]["end"][0] * RATE == pytest.approx(40)
+    assert decoded(x, onset_threshold=0.4)[0]["end"][0] * RATE == pytest.approx(19.8)  # from 0.9 to 0.4
+    assert decoded(x, onset_threshold=0.4, sustain_threshold=0.3)[0]["end"][0] * RATE == pytest.approx(39.25)
 
 
 def test_a_peak_beside_another_is_one_note_and_one_at_either_end_counts():

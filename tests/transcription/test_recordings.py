@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import weakref
+
 import numpy as np
 import pytest
 import soundfile
@@ -73,6 +75,22 @@ def test_a_file_of_next_to_nothing_is_transcribed(untrained, n):
     assert found.seconds == pytest.approx(n / SR)
     assert found.tuning is None
     assert "notes in" in repr(found)
+
+
+def test_of_a_long_file_only_its_last_blocks_are_in_memory(untrained, monkeypatch):
+    """Ten minutes in blocks of eight seconds: all else that ten hours would hold is their notes."""
+    alive: list[weakref.ref] = []
+
+    def stream(path, *, sr, block):
+        for _ in range(75):
+            y = np.zeros(round(block * sr), np.float32)
+            alive.append(weakref.ref(y))
+            yield y
+            assert sum(one() is not None for one in alive) <= 2 + recordings.LISTENED / block
+
+    monkeypatch.setattr(recordings.reading, "stream", stream)
+    assert recordings.hear("long.wav", model=untrained).seconds == 600.0
+    assert sum(one() is not None for one in alive) <= 2
 
 
 def test_short_notes_can_be_left_out(untrained, scale):

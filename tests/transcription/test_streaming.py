@@ -50,6 +50,13 @@ def test_notes_of_blocks_are_the_notes_of_the_whole(untrained, scale):
     np.testing.assert_allclose(again["start"], whole["start"], atol=1e-6)
 
 
+def test_a_model_is_compiled_once_for_all_its_streams(untrained, scale):
+    for n in (80000, 50000, 20000):
+        recordings.hear(scale[1][:n], model=untrained)
+    assert untrained.streaming().keys is untrained.streaming().keys is untrained.keys
+    assert untrained.keys.step.experimental_get_tracing_count() == 1
+
+
 def test_a_note_comes_within_its_latency(untrained, scale):
     """After the block that holds sample ``time + latency``, and half a frame for where the peak lies between frames."""
     y = scale[1]
@@ -87,6 +94,6 @@ def test_bad_blocks_and_models_are_refused(untrained):
     with pytest.raises(ValueError, match="Samples are finite"):
         stream(np.full(100, np.nan, np.float32), state)
     with pytest.raises(ValueError, match=r"model is a Transcriber; aq\.load_model"):
-        streaming.KeyStream("model.keras")
+        streaming.TranscriptionStream("model.keras")
     with pytest.raises(ValueError, match="onset_threshold is a probability"):
         untrained.streaming(onset_threshold=2)
