@@ -1,4 +1,5 @@
 from . import (
+    attending as attending,
     decoding as decoding,
     evaluation as evaluation,
     grammar as grammar,
@@ -10,6 +11,9 @@ from . import (
     units as units,
     utterances as utterances,
     words as words,
+)
+from .attending import (
+    AttentionTranscriber as AttentionTranscriber,
 )
 from .decoding import (
     Free as Free,

@@ -7,6 +7,7 @@ from . import (
     reports as reports,
     runs as runs,
     settings as settings,
+    spellers as spellers,
     trainees as trainees,
     transcribers as transcribers,
     workers as workers,
@@ -64,6 +65,11 @@ from .settings import (
     Settings as Settings,
     TrainingError as TrainingError,
 )
+from .spellers import (
+    SpelledText as SpelledText,
+    diagonal as diagonal,
+    label_nats as label_nats,
+)
 from .trainees import (
     AugmentedClassifier as AugmentedClassifier,
     NextFrame as NextFrame,
@@ -75,6 +81,7 @@ from .trainees import (
 )
 from .transcribers import (
     SpokenText as SpokenText,
+    UtteranceTrainee as UtteranceTrainee,
     frame_statistics as frame_statistics,
 )
 from .workers import (
