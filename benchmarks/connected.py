@@ -1,6 +1,6 @@
 """Connected speech, measured: the tables of docs/benchmarks.md.
 
-    python benchmarks/connected.py an4 --data AN4 --out RUNS [--folds 0 1 2 3 4] [--epochs 60]
+    python benchmarks/connected.py an4 --data AN4 --out RUNS [--folds 0 1 2 3 4] [--epochs 60] [--attention 20]
     python benchmarks/connected.py strings --data SHARED --negatives TALK --foreign TALK --out RUNS
     python benchmarks/connected.py decoding
 
@@ -30,24 +30,24 @@ FOLDS = 5
 WEIGHTS, BONUSES = (0.3, 0.6, 1.0, 1.5), (0.0, 1.0, 2.0)
 
 
-def fit(model: Any, learned: Any, check: Any, out: Path, *, epochs: int, keep_last: bool, rate: float) -> Any:
-    """Train by `training.fit`, or go on; the model with its weights."""
-    from audioseq import training
-    from audioseq.training import augment, transcribers
+def augmentations() -> list[Any]:
+    """Of the frames, in training."""
+    from audioseq.training import augment
 
-    trained = transcribers.SpokenText(
-        model,
-        frames=[
-            augment.FilterAugment(gain=0.4, bands=4),
-            augment.SpecAugment(time_masks=2, time_width=12, feature_masks=2, feature_width=6),
-        ],
-        keep_last=keep_last,
-    )
+    return [
+        augment.FilterAugment(gain=0.4, bands=4),
+        augment.SpecAugment(time_masks=2, time_width=12, feature_masks=2, feature_width=6),
+    ]
+
+
+def train(trained: Any, learned: Any, check: Any, out: Path, *, epochs: int, rate: float) -> None:
+    """Train by `training.fit`, or go on, and save."""
+    from audioseq import training
+
     how = training.Settings(epochs=epochs, batch_size=16, learning_rate=rate, weight_decay=0.02, ema=0.05)
     fitted = training.fit(trained, learned, check, how, out=out, resume=(out / "checkpoint.npz").is_file(), verbose=2)
-    model.save(out / "model.keras")
+    trained.kept.save(out / "model.keras")
     print(f"{out}: {fitted}", flush=True)
-    return model
 
 
 # ---------------------------------------------------------------------------------------------------- letters
@@ -84,7 +84,8 @@ def an4_fold(args: argparse.Namespace, fold: int) -> dict[str, Any]:
         mean, variance = transcribers.frame_statistics(found.training)
         network = models.ctc_lstm(40, len(found.units), filters=(24, 32, 48), units=(128, 128), both_ways=True)
         model = SpeechTranscriber(feature, network, found.units, mean=mean, variance=variance)
-        fit(model, found.training, found.validation, out, epochs=args.epochs, keep_last=True, rate=3e-3)
+        trained = transcribers.SpokenText(model, frames=augmentations(), keep_last=True)
+        train(trained, found.training, found.validation, out, epochs=args.epochs, rate=3e-3)
     language = Bigram.of_texts(found.training.texts)
     rows = {
         side: [model.log_probabilities(f[0]) for f in getattr(found, side).frames] for side in ("validation", "testing")
@@ -103,7 +104,13 @@ def an4_fold(args: argparse.Namespace, fold: int) -> dict[str, Any]:
         tried[weight, bonus] = word_errors(found.validation.texts, texts("validation", search), draws=1).rate
     weight, bonus = min(tried, key=lambda pair: tried[pair])
     search = LexiconSearch(found.units, None, language, weight=weight, bonus=bonus)
+    judged, letters = by_letters(found, rows)
+    more = {"letter LSTM": judged}
+    if args.attention:
+        more["attention"] = by_attention(args, found, model, out.with_name(f"attention{fold}"))
     return {
+        **more,
+        "letters": letters,
         "spoken": found.testing.texts,
         "speakers": found.testing.speakers,
         "best path": [model.units.text(best_path(one)[0]) for one in rows["testing"]],
@@ -115,13 +122,63 @@ def an4_fold(args: argparse.Namespace, fold: int) -> dict[str, Any]:
     }
 
 
+def by_letters(found: Any, rows: dict[str, list[np.ndarray]]) -> tuple[list[str], tuple[float, float]]:
+    """Texts of the test, of the 16 best of a beam, that an LSTM over the letters of the training texts judges too; and
+    its weight and the bonus of a letter, chosen in the validation part.
+    """
+    import keras
+
+    from audioseq import models
+    from audioseq.connected import prefix_beam, rescored, word_errors
+    from audioseq.training import fit_language
+
+    keras.utils.set_random_seed(0)
+    network = models.event_lstm(1 + len(found.units), units=(128,), embedding=32, dropout=0.3)
+    fit_language(network, found.training.labels, epochs=25)
+    best = {side: [prefix_beam(one, beam=16, best=16) for one in part] for side, part in rows.items()}
+
+    def texts(side: str, weight: float, bonus: float) -> list[str]:
+        chosen = [rescored(one, network, weight=weight, bonus=bonus)[0] for one in best[side]]
+        return [found.units.text(one.labels) for one in chosen]
+
+    tried = {
+        (weight, bonus): word_errors(found.validation.texts, texts("validation", weight, bonus), draws=1).rate
+        for weight, bonus in itertools.product((0.0, 0.2, 0.4, 0.6, 0.8, 1.0), (0.0, 0.5, 1.0))
+    }
+    weight, bonus = min(tried, key=lambda pair: tried[pair])
+    return texts("testing", weight, bonus), (weight, bonus)
+
+
+def by_attention(args: argparse.Namespace, found: Any, ctc: Any, out: Path) -> list[str]:
+    """Texts of the test by a decoder with attention, whose encoder goes on from that of CTC."""
+    import keras
+
+    import audioseq as aq
+    from audioseq import models
+    from audioseq.connected import AttentionTranscriber
+    from audioseq.training.spellers import SpelledText
+
+    if (out / "model.keras").is_file():
+        model = aq.load_model(out / "model.keras", AttentionTranscriber)
+    else:
+        keras.utils.set_random_seed(0)
+        encoder = models.frame_encoder(40, filters=(24, 32, 48), units=(128, 128))
+        network = models.seq2seq(encoder, models.AttentionDecoder(len(found.units), sampling=0.1))
+        model = AttentionTranscriber(ctc.feature, network, found.units, mean=ctc.mean, variance=ctc.variance)
+        trained = SpelledText(model, frames=augmentations(), keep_last=True)
+        trained.begin_with(ctc)
+        train(trained, found.training, found.validation, out, epochs=args.attention, rate=2e-3)
+    return [found.units.text(model.written(frames[0], beam=8)[0].labels) for frames in found.testing.frames]
+
+
 def an4(args: argparse.Namespace) -> dict[str, Any]:
     """The table of letters."""
     from audioseq.connected import word_errors
 
     folds = {fold: an4_fold(args, fold) for fold in args.folds}
     results: dict[str, Any] = {}
-    for way in ("best path", "beam 16", "lexicon and bigram"):
+    ways = ("best path", "beam 16", "letter LSTM", "lexicon and bigram", *(("attention",) if args.attention else ()))
+    for way in ways:
         each = {k: word_errors(f["spoken"], f[way], speakers=f["speakers"]) for k, f in folds.items()}
         spoken, predicted, speakers = (
             [x for f in folds.values() for x in f[key]] for key in ("spoken", way, "speakers")
@@ -178,13 +235,24 @@ def string_model(args: argparse.Namespace) -> tuple[Any, Any, Any]:
         shares=(0.62, 0.33, 0.05),
         **given,
     )
+    # a tenth as many strings of sounds and other words alone, so that what is no speech writes nothing
+    quiet = StringSet(
+        [commands.training],
+        Units(tuple(twelve)),
+        feature,
+        size=args.strings // 10,
+        how=Strings(empty=1.0, noisy=0.3, gain=(-25.0, 10.0)),
+        noise=commands.noise,
+        negatives=find_negatives(sound_classes(args, args.half), sr=feature.sr, words=units.names),
+    )
     sides = [commands.validation, digits.validation]
     check = StringSet(sides, units, feature, size=300, shares=(0.7, 0.3), how=noisy_strings(), fixed=1, **given)
     keras.utils.set_random_seed(0)
     network = models.ctc_embedding(len(units), units=(args.units,))
     models.copy_speech_embedding(network, aq.load_model(shipped("assets", "fewshot", "model.keras")).network)
     model = SpeechTranscriber(feature, network, units)
-    fit_behind(model, states_of_strings(model, learned, 0), states_of_strings(model, check, None), out, args.epochs)
+    states = states_of_strings(model, [(learned, 0), (quiet, 7)])
+    fit_behind(model, states, states_of_strings(model, [(check, None)]), out, args.epochs)
     model.save(out / "model.keras")
     return model, commands, twelve
 
@@ -201,8 +269,13 @@ def at_rate(folder: Path, out: Path, sr: int) -> Path:
     return out
 
 
-def states_of_strings(model: Any, data: Any, epoch: int | None) -> Any:
-    """What the network gives of strings before what is trained of it, as utterances."""
+def sound_classes(args: argparse.Namespace, half: int) -> list[Path]:
+    """The folders of every other class of everyday sounds."""
+    return sorted(path for path in (args.data / "everyday_sounds").iterdir() if path.is_dir())[half::2]
+
+
+def states_of_strings(model: Any, sets: list[tuple[Any, int | None]]) -> Any:
+    """What the network gives of strings of an epoch before what is trained of it, as utterances."""
     import tensorflow as tf
 
     from audioseq.connected import FrameSet
@@ -211,14 +284,15 @@ def states_of_strings(model: Any, data: Any, epoch: int | None) -> Any:
     network = model.network
     local = Part(network.input, first_trained(network).input)
     graph = tf.function(local, input_signature=[tf.TensorSpec((None, None, model.feature.n_features), tf.float32)])
-    states, labels = [], []
-    for i in range(len(data)):
-        frames, own = data.utterance(i, epoch)
-        states.append((np.asarray(graph(frames[None]))[0],))
-        labels.append(own)
-    names = [str(i) for i in range(len(data))]
-    texts = [data.units.text(own.tolist()) for own in labels]
-    return FrameSet(states, labels, names, texts, names, data.units, states[0][0].shape[1])
+    states, texts = [], []
+    for data, epoch in sets:
+        for i in range(len(data)):
+            frames, own = data.utterance(i, epoch)
+            states.append((np.asarray(graph(frames[None]))[0],))
+            texts.append(data.units.text(own.tolist()))
+    labels = [model.units.encode(text) for text in texts]
+    names = [str(i) for i in range(len(texts))]
+    return FrameSet(states, labels, names, texts, names, model.units, states[0][0].shape[1])
 
 
 def first_trained(network: Any) -> Any:
@@ -284,11 +358,11 @@ def sounds_of(folder: Path, sr: int) -> Iterator[np.ndarray]:
 def strings(args: argparse.Namespace) -> dict[str, Any]:
     """The table of words."""
     from audioseq.audio.reading import load
-    from audioseq.connected import Grammar, StringSet, Units, word_errors
+    from audioseq.connected import Grammar, LexiconSearch, StringSet, Units, word_errors
     from audioseq.data.negatives import find_negatives
 
     model, commands, twelve = string_model(args)
-    sounds = list(sounds_of(args.data / "everyday_sounds", model.sr))
+    sounds = [y for folder in sound_classes(args, 1 - args.half) for y in sounds_of(folder, model.sr)]
     test = StringSet(
         [commands.validation], Units(tuple(twelve)), model.feature, size=300, how=noisy_strings(), noise=sounds, fixed=9
     )
@@ -306,6 +380,8 @@ def strings(args: argparse.Namespace) -> dict[str, Any]:
     begun = time.perf_counter()
     found = {"strings": [spoken_by(model, y) for y in signals]}
     took = (time.perf_counter() - begun) / sum(map(len, signals)) * model.sr
+    more = LexiconSearch(model.units, bonus=args.bonus)  # a word more for every nat
+    found[f"strings, bonus {args.bonus:g}"] = [spoken_by(model, y, more) for y in signals]
     found["phones"] = [spoken_by(model, y) for y in recordings]
     found["phones, digits alone"] = [spoken_by(model, y, Grammar("<digit>+", model.units)) for y in recordings]
     quiet = {"everyday_sounds": sounds, "other speech": speech}
@@ -315,7 +391,9 @@ def strings(args: argparse.Namespace) -> dict[str, Any]:
         def written(name: str, least: float = least) -> list[str]:
             return [" ".join(word.text for word, _ in words if word.score >= least) for words in found[name]]
 
-        row: dict[str, Any] = {"strings": word_errors(texts, written("strings"), speakers=voices)}
+        row: dict[str, Any] = {
+            name: word_errors(texts, written(name), speakers=voices) for name in found if name.startswith("strings")
+        }
         delays = [wait for words in found["strings"] for word, wait in words if word.score >= least]
         row["delay"] = [float(np.nanquantile(delays, q)) for q in (0.5, 0.95)]
         row["real_time"] = took
@@ -380,12 +458,18 @@ def main() -> int:
         if name != "decoding":
             one.add_argument("--data", type=Path, required=True)
             one.add_argument("--out", type=Path, required=True)
-            one.add_argument("--epochs", type=int, default=60 if name == "an4" else 16)
+            one.add_argument("--epochs", type=int, default=60 if name == "an4" else 8)
+    attention = commands.choices["an4"]
+    attention.add_argument(
+        "--attention", type=int, default=0, metavar="EPOCHS", help="train a decoder with attention too"
+    )
     commands.choices["an4"].add_argument("--folds", type=int, nargs="+", default=list(range(FOLDS)))
     one = commands.choices["strings"]
     one.add_argument("--negatives", type=Path, required=True, help="long recordings for training, with segments.tsv")
     one.add_argument("--foreign", type=Path, required=True, help="recordings of other people without the words")
-    one.add_argument("--strings", type=int, default=9000, help="that are made for training")
+    one.add_argument("--strings", type=int, default=6000, help="that are made for training")
+    one.add_argument("--half", type=int, choices=(0, 1), default=0, help="of the classes of sounds that are learned")
+    one.add_argument("--bonus", type=float, default=1.0, help="nats for each word")
     one.add_argument("--units", type=int, default=192)
     one.add_argument("--least", type=float, nargs="+", default=[0.0, 0.5, 0.7, 0.8, 0.9])
     args = parser.parse_args()

@@ -39,7 +39,7 @@ class Config:
     epochs: int = 15
     batch_size: int = 32
     learning_rate: float = 1e-3
-    held: int = 5  # seasons by which the width of the intervals is set
+    held: int = 10  # seasons by which the width of the intervals is set
     seed: int = 0
 
 

@@ -4,6 +4,7 @@ from . import (
     evaluation as evaluation,
     grammar as grammar,
     language as language,
+    rescoring as rescoring,
     streaming as streaming,
     strings as strings,
     transcriber as transcriber,
@@ -41,6 +42,11 @@ from .language import (
     Bigram as Bigram,
     LexiconSearch as LexiconSearch,
     read_lexicon as read_lexicon,
+)
+from .rescoring import (
+    packed_texts as packed_texts,
+    rescored as rescored,
+    text_nats as text_nats,
 )
 from .streaming import (
     COMMIT as COMMIT,

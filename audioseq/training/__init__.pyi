@@ -3,6 +3,7 @@ from . import (
     checkpoints as checkpoints,
     cluster as cluster,
     fitting as fitting,
+    languages as languages,
     pace as pace,
     reports as reports,
     runs as runs,
@@ -36,6 +37,9 @@ from .fitting import (
     device_scope as device_scope,
     fit as fit,
     steps_of as steps_of,
+)
+from .languages import (
+    fit_language as fit_language,
 )
 from .pace import (
     epochs_within as epochs_within,
