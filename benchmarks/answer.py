@@ -1,6 +1,6 @@
 """Harmony to a melody by `models.seq2seq`: the functions that spell words write the bass of a chorale.
 
-    python benchmarks/answer.py [--epochs 60] [--beats 16]
+    python benchmarks/answer.py [--epochs 40] [--beats 16]
 
 The encoder reads the soprano of the first beats of one of Bach's chorales that come with audioseq, a note a beat, and
 the decoder writes the bass. All are moved to one key. The test is every fifth chorale, unless its melody is another
@@ -48,7 +48,7 @@ def voices(beats: int) -> tuple[np.ndarray, np.ndarray]:
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--epochs", type=int, default=60)
+    parser.add_argument("--epochs", type=int, default=40)
     parser.add_argument("--beats", type=int, default=16)
     parser.add_argument("--json", type=Path, metavar="FILE")
     args = parser.parse_args()
