@@ -58,16 +58,13 @@ def train(values: np.ndarray, config: Config, widen: float = 1.0) -> Any:
     lookback = config.seasons * config.season
     past, following = windows(values, lookback, config.horizon)
     keras.utils.set_random_seed(config.seed)
-    network = forecaster(
-        lookback,
-        config.season,
-        config.horizon,
-        quantiles=QUANTILES,
-        spread=float(np.std(past - past.mean(1, keepdims=True))),
-        change=float(np.std(values[config.season :] - values[: -config.season])),
-        widen=widen,
-        units=config.units,
-    )
+    own: dict[str, Any] = {
+        "quantiles": QUANTILES,
+        "spread": float(np.std(past - past.mean(1, keepdims=True))),
+        "change": float(np.std(values[config.season :] - values[: -config.season])),
+        "units": config.units,
+    }
+    network = forecaster(lookback, config.season, config.horizon, **own)
     fit_linear(network, past, following)
     steps = config.epochs * -(-len(past) // config.batch_size)
     optimizer = keras.optimizers.AdamW(
@@ -75,7 +72,9 @@ def train(values: np.ndarray, config: Config, widen: float = 1.0) -> Any:
     )
     network.compile(optimizer, quantile_loss(QUANTILES))
     network.fit(past, following, batch_size=config.batch_size, epochs=config.epochs, verbose=0)
-    return network
+    wide = forecaster(lookback, config.season, config.horizon, widen=widen, **own)  # not before: the loss would undo it
+    wide.set_weights(network.get_weights())
+    return wide
 
 
 def width(values: np.ndarray, config: Config) -> float:
