@@ -35,6 +35,9 @@ class Config:
 
     data: str
     units: str = "words"  # or letters, for a folder with transcripts
+    model: str = "ctc"  # or attention: a decoder that looks at the whole recording and writes label after label
+    init: str | None = None  # a model.keras of CTC, both ways and as large, whose encoder attention begins with
+    sampling: float = 0.1  # share of the labels that the decoder reads of its own in training
     one_way: bool = True  # can stream; False: LSTMs in both directions, more accurate, for whole recordings
     filters: tuple[int, ...] = (24, 32, 48)
     recurrent: tuple[int, ...] = (128, 128)
@@ -96,6 +99,46 @@ def strings_of(config: Config) -> tuple[Any, Any, Any, str, list[Any]]:
 # -------------------------------------------------------------------------------------------------- train
 
 
+def listening(config: Config, learned: Any, frames: list[Any]) -> Any:
+    """A network that says of each moment which label is spoken, and learns it by CTC."""
+    from audioseq import models
+    from audioseq.connected.transcriber import SpeechTranscriber
+    from audioseq.training import transcribers
+
+    mean, variance = transcribers.frame_statistics(learned)
+    network = models.ctc_lstm(
+        learned.n_features,
+        len(learned.units),
+        filters=config.filters,
+        units=config.recurrent,
+        dropout=config.dropout,
+        both_ways=not config.one_way,
+    )
+    model = SpeechTranscriber(config.feature(), network, learned.units, mean=mean, variance=variance)
+    return transcribers.SpokenText(model, frames=frames)
+
+
+def attending(config: Config, learned: Any, frames: list[Any]) -> Any:
+    """An encoder and a decoder that looks at it; the encoder learns by CTC too, or has learned by it before."""
+    from audioseq import models
+    from audioseq.connected.attending import AttentionTranscriber
+    from audioseq.connected.transcriber import SpeechTranscriber
+    from audioseq.training import spellers, transcribers
+
+    decoder = models.AttentionDecoder(len(learned.units), sampling=config.sampling)
+    encoder = models.frame_encoder(
+        learned.n_features, filters=config.filters, units=config.recurrent, dropout=config.dropout
+    )
+    network = models.seq2seq(encoder, decoder)
+    before = None if config.init is None else cli.load(config.init, SpeechTranscriber)
+    mean, variance = transcribers.frame_statistics(learned) if before is None else (before.mean, before.variance)
+    model = AttentionTranscriber(config.feature(), network, learned.units, mean=mean, variance=variance)
+    trained = spellers.SpelledText(model, frames=frames)
+    if before is not None:
+        trained.begin_with(before)
+    return trained
+
+
 def train(
     config: Config, out: Path, *, resume: bool = False, overwrite: bool = False, seconds: float | None = None
 ) -> int:
@@ -106,35 +149,22 @@ def train(
     cli.load_tensorflow()
     import keras
 
-    from audioseq import models, training
+    from audioseq import training
     from audioseq.connected.evaluation import evaluate_utterances
-    from audioseq.connected.transcriber import SpeechTranscriber
-    from audioseq.training import augment, pace, transcribers
+    from audioseq.training import augment, pace
 
     # data: utterances with their texts, no speaker on two sides
     learned, check, test, fingerprint, skipped = utterances(config)
-    feature, units = config.feature(), learned.units
 
     # model: features, normalisation from the training utterances, network; and what happens in training alone
     keras.utils.set_random_seed(config.seed)
-    mean, variance = transcribers.frame_statistics(learned)
-    network = models.ctc_lstm(
-        feature.n_features,
-        len(units),
-        filters=config.filters,
-        units=config.recurrent,
-        dropout=config.dropout,
-        both_ways=not config.one_way,
-    )
-    model = SpeechTranscriber(feature, network, units, mean=mean, variance=variance)
-    trained = transcribers.SpokenText(
-        model,
-        frames=[
-            augment.FilterAugment(gain=0.4, bands=4),
-            augment.SpecAugment(time_masks=2, time_width=12, feature_masks=2, feature_width=6),
-        ],
-    )
-    print(f"network   {network.name}, {network.count_params():,} parameters, {len(units)} {units.kind}")
+    frames = [
+        augment.FilterAugment(gain=0.4, bands=4),
+        augment.SpecAugment(time_masks=2, time_width=12, feature_masks=2, feature_width=6),
+    ]
+    trained = attending(config, learned, frames) if config.model == "attention" else listening(config, learned, frames)
+    model, units = trained.kept, learned.units
+    print(f"network   {model.network.name}, {model.network.count_params():,} parameters, {len(units)} {units.kind}")
 
     # fit: the best epoch by the word error rate of validation; a killed run goes on with --resume
     how = training.Settings(
@@ -150,7 +180,11 @@ def train(
         print(f"time      {each:.0f} s an epoch here, {epochs} epochs, {epochs * each / 60:.1f} minutes in all")
         config, how = dataclasses.replace(config, epochs=epochs), dataclasses.replace(how, epochs=epochs)
     settings = json.loads(json.dumps({**dataclasses.asdict(config), "data_fingerprint": fingerprint}))
-    del settings["data"], settings["negatives"]  # the same recordings in another place are the same run
+    del (
+        settings["data"],
+        settings["negatives"],
+        settings["init"],
+    )  # the same recordings in another place are the same run
     runs.open_run(out, settings, resume=resume, overwrite=overwrite)
     runs.write_skipped(out / "skipped.jsonl", skipped)
     begun = resume and (out / runs.CHECKPOINT).is_file()  # else it was killed in its first epoch
@@ -191,19 +225,28 @@ def save(
     from audioseq.training import runs
 
     model.save(out / "model.keras")
-    curves.learning_curve(out / "learning_curve.png", fitted.history, fitted.best_epoch, f"{config.units}, by CTC")
+    curves.learning_curve(
+        out / "learning_curve.png", fitted.history, fitted.best_epoch, f"{config.units}, by {config.model}"
+    )
     i = max(range(min(20, len(check))), key=lambda k: len(check.utterance(k)[1]))
     frames, labels = check.utterance(i)
-    read = model.transcribe_frames(frames)
-    connected.label_probabilities(
-        out / "spoken.png",
-        frames,
-        np.exp(model.log_probabilities(frames)),
-        model.units.names,
-        seconds=len(frames) * model.feature.front_end().hop / model.sr,
-        words=[(word.text, (word.start + word.end) / 2) for word in read.words],
-        title=f"spoken: {model.units.text(labels.tolist())}",
-    )
+    seconds = len(frames) * model.feature.front_end().hop / model.sr
+    spoken = f"spoken: {model.units.text(labels.tolist())}"
+    if config.model == "attention":
+        read = model.written(frames)[0]
+        names = [model.units.names[label - 1] for label in read.labels]
+        connected.alignment(out / "spoken.png", frames, read.looks, names, seconds=seconds, title=spoken)
+    else:
+        words = model.transcribe_frames(frames).words
+        connected.label_probabilities(
+            out / "spoken.png",
+            frames,
+            np.exp(model.log_probabilities(frames)),
+            model.units.names,
+            seconds=seconds,
+            words=[(word.text, (word.start + word.end) / 2) for word in words],
+            title=spoken,
+        )
     if isinstance(check, StringSet):
         aq.save(out / "spoken.wav", check.string(i)[0], model.sr)
     else:
@@ -270,6 +313,10 @@ def parser() -> argparse.ArgumentParser:
     learn.add_argument("--data", required=True, metavar="DIR", help="recordings with transcripts.tsv, or word folders")
     learn.add_argument("--out", required=True, metavar="RUN", help="folder for the model and everything about it")
     learn.add_argument("--units", choices=("words", "letters"), default=defaults["units"])
+    learn.add_argument("--model", choices=("ctc", "attention"), default=defaults["model"])
+    learn.add_argument(
+        "--init", metavar="FILE", help="model.keras of CTC, both ways, whose encoder attention goes on with"
+    )
     learn.add_argument(
         "--both-ways", dest="one_way", action="store_false", help="more accurate, for whole recordings, no streaming"
     )

@@ -12,7 +12,7 @@ from keras.src.testing import TestCase
 
 import audioseq as aq
 from audioseq import augment
-from audioseq.models import ctc, enrolled, hearing, layers, pretrained, recurrent, unfamiliar
+from audioseq.models import attention, ctc, enrolled, hearing, layers, pretrained, recurrent, unfamiliar
 
 SR = 8000
 CLIPS = np.random.default_rng(0).uniform(-0.5, 0.5, (3, 1600)).astype(np.float32)
@@ -83,6 +83,7 @@ def test_no_layer_is_left_out():
     tried = {LAYERS[name][0] for name in LAYERS} | {aq.FeatureLayer}
     # these take two inputs, such as samples and targets, which Keras' test does not
     tried |= {augment.Mixup, layers.MADE, enrolled.Enrolled, unfamiliar.Unfamiliar, ctc.BothWays}
+    tried |= {attention.AttentionDecoder}
     ours = {
         kind
         for name, kind in keras.saving.get_custom_objects().items()

@@ -184,14 +184,14 @@ def test_every_public_name_of_a_room_is_at_the_door_of_its_wing():
 def test_every_class_that_a_model_saves_is_registered():
     import keras
 
-    from audioseq.connected import transcriber
+    from audioseq.connected import attending, transcriber
     from audioseq.features import layer
-    from audioseq.models import ctc, layers, tokens
+    from audioseq.models import attention, ctc, layers, tokens
     from audioseq.music import generator
     from audioseq.speech import classifier
     from audioseq.training import augment
 
-    for module in (augment, classifier, ctc, generator, layer, layers, tokens, transcriber):
+    for module in (attending, attention, augment, classifier, ctc, generator, layer, layers, tokens, transcriber):
         for name in module.__all__:
             kind = getattr(module, name)
             if isinstance(kind, type) and issubclass(kind, keras.layers.Layer):

@@ -50,10 +50,11 @@ def search_of(units: Any, lexicon: str | None, grammar: str | None, texts: str |
 def dictate(args: argparse.Namespace) -> int:
     """Print a line a word, then the text."""
     common.load_tensorflow()
+    from audioseq.connected.attending import AttentionTranscriber
     from audioseq.connected.streaming import WordStream
     from audioseq.connected.transcriber import SpeechTranscriber
 
-    model = common.load(args.model, SpeechTranscriber)
+    model = common.load(args.model, (SpeechTranscriber, AttentionTranscriber))
     search = search_of(model.units, args.lexicon, args.grammar, args.texts)
     if args.json or model.both_ways:
         if args.file is None:

@@ -1,8 +1,10 @@
 from . import (
+    attending as attending,
     decoding as decoding,
     evaluation as evaluation,
     grammar as grammar,
     language as language,
+    rescoring as rescoring,
     streaming as streaming,
     strings as strings,
     transcriber as transcriber,
@@ -10,6 +12,9 @@ from . import (
     units as units,
     utterances as utterances,
     words as words,
+)
+from .attending import (
+    AttentionTranscriber as AttentionTranscriber,
 )
 from .decoding import (
     Free as Free,
@@ -37,6 +42,11 @@ from .language import (
     Bigram as Bigram,
     LexiconSearch as LexiconSearch,
     read_lexicon as read_lexicon,
+)
+from .rescoring import (
+    packed_texts as packed_texts,
+    rescored as rescored,
+    text_nats as text_nats,
 )
 from .streaming import (
     COMMIT as COMMIT,

@@ -18,7 +18,6 @@ from keras import layers, ops
 from audioseq.connected.decoding import Search
 from audioseq.connected.words import SpokenWord, WordReader
 from audioseq.features.stream import check_block
-from audioseq.models.sound import TIME_STRIDE
 from audioseq.speech.streaming import Part, StreamError, carrying
 
 __all__ = ["COMMIT", "LogitState", "LogitStream", "WordStream"]
@@ -87,7 +86,7 @@ class LogitStream:
         """The log-probabilities that only the end completes."""
         frames = np.concatenate([state.pending, self.frames_of.finish(state.frames)])
         # a state sees the first frame of its group; what is missing of the last group, it would not see
-        short = -len(frames) % TIME_STRIDE
+        short = -len(frames) % self.model.stride
         frames = np.concatenate([frames, np.zeros((short, frames.shape[1]), np.float32)])
         empty = LogitState(state.frames, frames[:0], state.rows)
         return self.advance(frames, state.frames, empty)[0]
@@ -95,11 +94,12 @@ class LogitStream:
     def advance(self, frames: np.ndarray, carried: Any, state: LogitState) -> tuple[np.ndarray, LogitState]:
         """Frames to log-probabilities."""
         frames = np.concatenate([state.pending, frames])
-        whole = len(frames) // TIME_STRIDE * TIME_STRIDE
+        stride = self.model.stride
+        whole = len(frames) // stride * stride
         rows: list[Any] = [row[None] for row in state.rows]
         parts = [np.empty((0, 1 + len(self.model.units)), np.float32)]
-        for begin in range(0, whole, CHUNK * TIME_STRIDE):
-            part = frames[None, begin : min(begin + CHUNK * TIME_STRIDE, whole)]
+        for begin in range(0, whole, CHUNK * stride):
+            part = frames[None, begin : min(begin + CHUNK * stride, whole)]
             scores, *rows = self._graph(part, *rows)
             parts.append(ops.convert_to_numpy(scores)[0])
         kept = tuple(ops.convert_to_numpy(row)[0] for row in rows)
@@ -109,7 +109,7 @@ class LogitStream:
         """Frames ``(1, time, features)`` and rows to log-probabilities ``(1, states, 1 + labels)`` and rows.
 
         Args:
-            frames: whole groups of `TIME_STRIDE`.
+            frames: whole groups, each of a state.
             before: rows, as `LogitState` has them.
             single: whether there is one group; its LSTMs are then run without a loop.
         """

@@ -11,6 +11,7 @@ from . import (
     series as series,
     soundfonts as soundfonts,
     splits as splits,
+    tables as tables,
     transcripts as transcripts,
     tunes as tunes,
     unknown as unknown,
@@ -95,6 +96,12 @@ from .splits import (
     speaker_of as speaker_of,
     speaker_pattern as speaker_pattern,
     usual_split as usual_split,
+)
+from .tables import (
+    Tables as Tables,
+    read_table_of_numbers as read_table_of_numbers,
+    resized as resized,
+    table_folder as table_folder,
 )
 from .transcripts import (
     FrameSet as FrameSet,

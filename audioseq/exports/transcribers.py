@@ -10,7 +10,6 @@ from keras import ops
 from audioseq.connected.streaming import LogitStream
 from audioseq.connected.transcriber import SpeechTranscriber
 from audioseq.exports.graphs import Graph, frames_of
-from audioseq.models.sound import TIME_STRIDE
 from audioseq.speech.streaming import StreamError
 
 __all__ = ["TranscriberGraph"]
@@ -33,7 +32,7 @@ class TranscriberGraph(Graph):
         if self.plan.clip_steps:
             raise StreamError(f"{type(model.feature).__name__} has a memory of its own, which is not exported yet")
         front = self.plan.front
-        self.block = TIME_STRIDE * front.hop
+        self.block = self.stream.model.stride * front.hop
         self.tail = max(0, front.n_fft - front.hop)  # samples that the next block's frames still see
         self.lead = self.tail - front.padding[0]
         if self.lead < 0:
@@ -101,7 +100,7 @@ class TranscriberGraph(Graph):
         values = self.expected(sounds)
         y = np.concatenate([np.zeros(self.lead, np.float32), self._signal(sounds)])
         frames = self.model.normalization(self.model.feature(y)[None])
-        n = len(values["scores"]) * TIME_STRIDE
-        features = ops.convert_to_numpy(frames)[0, :n].reshape(len(values["scores"]), 1, TIME_STRIDE, -1)
+        n, stride = len(values["scores"]), self.stream.model.stride
+        features = ops.convert_to_numpy(frames)[0, : n * stride].reshape(n, 1, stride, -1)
         samples, scores = values.pop("state_samples_next"), values.pop("scores")
         return {"state_samples_next": samples, "features": features, **values, "scores": scores}

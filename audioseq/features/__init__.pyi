@@ -1,5 +1,6 @@
 from . import (
     alignment as alignment,
+    columns as columns,
     constantq as constantq,
     descriptions as descriptions,
     filters as filters,
@@ -19,6 +20,9 @@ from . import (
 from .alignment import (
     Aligned as Aligned,
     align as align,
+)
+from .columns import (
+    Columns as Columns,
 )
 from .constantq import (
     ConstantQ as ConstantQ,
@@ -69,6 +73,7 @@ from .layer import (
 from .logfrequency import (
     LogFrequency as LogFrequency,
     Resolutions as Resolutions,
+    rising_window as rising_window,
 )
 from .mel import (
     MFCC as MFCC,

@@ -10,13 +10,14 @@ from typing import Any
 
 import keras
 
+from audioseq.connected.attending import AttentionTranscriber
 from audioseq.connected.transcriber import SpeechTranscriber
 from audioseq.features import layer  # noqa: F401, registers what a network may begin with
 from audioseq.loading.archive import CONFIG, WEIGHTS, unpack
 from audioseq.loading.building import check_size
 from audioseq.loading.config import Config, read_config, shown
 from audioseq.loading.weights import check_weights
-from audioseq.models import ctc, layers  # noqa: F401, registers what a network may be made of
+from audioseq.models import attention, ctc, layers  # noqa: F401, registers what a network may be made of
 from audioseq.models.saving import ModelError, WholeModel
 from audioseq.music.generator import SequenceGenerator
 from audioseq.speech.classifier import SequenceClassifier
@@ -26,6 +27,7 @@ __all__ = ["load_model"]
 
 # what can be saved, and the recipe that uses it
 RECIPES: dict[type[WholeModel], str] = {
+    AttentionTranscriber: "connected_words",
     SequenceClassifier: "speech_commands",
     SequenceGenerator: "music_generation",
     SpeechTranscriber: "connected_words",

@@ -23,6 +23,7 @@ ROOMS = (
     "audioseq.models.pretrained",
     "audioseq.models.unfamiliar",
     "audioseq.models.ctc",
+    "audioseq.models.attention",
     "audioseq.models.hearing",
 )
 

@@ -1,4 +1,5 @@
 from . import (
+    attention as attention,
     ctc as ctc,
     enrolled as enrolled,
     hearing as hearing,
@@ -13,12 +14,24 @@ from . import (
     tokens as tokens,
     unfamiliar as unfamiliar,
 )
+from .attention import (
+    END as END,
+    AttentionDecoder as AttentionDecoder,
+    Seq2Seq as Seq2Seq,
+    Written as Written,
+    beam_search as beam_search,
+    best_labels as best_labels,
+    seq2seq as seq2seq,
+    token_encoder as token_encoder,
+)
 from .ctc import (
     BLANK as BLANK,
     BothWays as BothWays,
     ctc_loss as ctc_loss,
     ctc_lstm as ctc_lstm,
+    frame_encoder as frame_encoder,
     states_of as states_of,
+    stride_of as stride_of,
 )
 from .enrolled import (
     Enrolled as Enrolled,
@@ -40,6 +53,8 @@ from .layers import (
 from .pretrained import (
     ClippedLeakyReLU as ClippedLeakyReLU,
     LogOffset as LogOffset,
+    copy_speech_embedding as copy_speech_embedding,
+    ctc_embedding as ctc_embedding,
     read_speech_embedding as read_speech_embedding,
     speech_embedding as speech_embedding,
     speech_embedding_frames as speech_embedding_frames,

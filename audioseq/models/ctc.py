@@ -18,14 +18,25 @@ from audioseq.models.recurrent import LSTM, on_cpu
 from audioseq.models.sizes import check_dropout, check_sizes, check_sizes_of_layers
 from audioseq.models.sound import TIME_STRIDE, convolutions
 
-__all__ = ["BLANK", "BothWays", "ctc_loss", "ctc_lstm", "states_of"]
+__all__ = ["BLANK", "BothWays", "ctc_loss", "ctc_lstm", "frame_encoder", "states_of", "stride_of"]
 
 BLANK = 0
+PROBE = 480  # frames
 
 
-def states_of(frames: Any) -> Any:
-    """How many states a network of this room has for so many frames: a number, an array or a tensor of them."""
-    return (frames + TIME_STRIDE - 1) // TIME_STRIDE
+def states_of(frames: Any, stride: int = TIME_STRIDE) -> Any:
+    """How many states there are for so many frames, a state for `stride`: a number, an array or a tensor of them."""
+    return (frames + stride - 1) // stride
+
+
+def stride_of(network: keras.Model) -> int:
+    """Frames to a state of a network from frames, or frames and their number, to states."""
+    given = network.input_shape
+    shapes = given if isinstance(given, list) else [given]
+    probe: list[Any] = [(1, PROBE, shapes[0][-1]), *[(1,)] * (len(shapes) - 1)]
+    states = network.compute_output_shape(probe if len(probe) > 1 else probe[0])
+    first = states[0] if isinstance(states[0], (list, tuple)) else states
+    return PROBE // int(first[1])
 
 
 @keras.saving.register_keras_serializable("audioseq")
@@ -118,6 +129,49 @@ def ctc_lstm(
     check_sizes(n_features=n_features, n_labels=n_labels)
     check_sizes_of_layers(filters=filters, units=units)
     check_dropout(dropout)
+    inputs, x, _ = _states(n_features, filters, units, both_ways, dropout)
+    x = layers.Dropout(dropout)(x)
+    logits = layers.Dense(1 + n_labels, dtype=FULL)(x)
+    return keras.Model(inputs, logits, name="ctc_lstm")
+
+
+def frame_encoder(
+    n_features: int,
+    *,
+    filters: Sequence[int] = (32, 48, 64),
+    units: Sequence[int] = (160, 160),
+    dropout: float = 0.3,
+) -> keras.Model:
+    """What `ctc_lstm` of both directions has before its logits, as the encoder of a `seq2seq`.
+
+    Its weights are those of such a network but the last two, in their order.
+
+    Args:
+        n_features, filters, units, dropout: as there.
+
+    Returns:
+        Frames ``(batch, time, features)`` and their number ``(batch,)`` to states ``(batch, states, 2 * units)`` and
+        theirs.
+
+    Raises:
+        ArgumentError: as there.
+
+    Example:
+        >>> states, lengths = aq.models.frame_encoder(40)([np.zeros((2, 101, 40), np.float32), np.array([101, 50])])
+        >>> states.shape, np.asarray(lengths).tolist()
+        (TensorShape([2, 26, 320]), [26, 13])
+    """
+    check_sizes(n_features=n_features)
+    check_sizes_of_layers(filters=filters, units=units)
+    check_dropout(dropout)
+    inputs, x, lengths = _states(n_features, filters, units, True, dropout)
+    return keras.Model(inputs, [x, lengths], name="frame_encoder")
+
+
+def _states(
+    n_features: int, filters: Sequence[int], units: Sequence[int], both_ways: bool, dropout: float
+) -> tuple[Any, Any, Any]:
+    """Inputs, the states of the last LSTM, and how many of them each clip has, where it is given."""
     inputs = x = keras.Input((None, n_features), name="frames")
     x = convolutions(inputs, n_features, filters, causal=True)
     lengths = keras.Input((), dtype="int32", name="lengths") if both_ways else None
@@ -125,9 +179,7 @@ def ctc_lstm(
     for width in units:
         x = layers.Dropout(dropout)(x)
         x = LSTM(width, return_sequences=True, dtype=FULL)(x) if states is None else BothWays(width)([x, states])
-    x = layers.Dropout(dropout)(x)
-    logits = layers.Dense(1 + n_labels, dtype=FULL)(x)
-    return keras.Model(inputs if lengths is None else [inputs, lengths], logits, name="ctc_lstm")
+    return (inputs if lengths is None else [inputs, lengths]), x, states
 
 
 def ctc_loss(labels: Any, logits: Any, label_lengths: Any, logit_lengths: Any) -> Any:

