@@ -5,6 +5,7 @@ from . import (
     dictate as dictate,
     doctor as doctor,
     download as download,
+    drum as drum,
     enroll as enroll,
     evaluate as evaluate,
     export as export,
