@@ -1,4 +1,5 @@
 from . import (
+    accompany as accompany,
     classify as classify,
     common as common,
     described as described,

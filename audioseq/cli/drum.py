@@ -21,8 +21,8 @@ def add_to(commands: Any) -> None:
     parser.add_argument("--bpm", type=float, metavar="X", help="quarter notes a minute; default: as it comes")
     parser.add_argument("--style", metavar="NAME", help="such as funk, rock or jazz; default: as it comes")
     parser.add_argument("--fills", type=bars, default=4, metavar="N", help="every Nth bar is a fill; 0: none")
-    parser.add_argument("--temperature", type=float, default=0.9, metavar="X", help="0: the likeliest")
-    parser.add_argument("--top-p", type=float, default=0.95, metavar="P")
+    parser.add_argument("--temperature", type=float, default=1.0, metavar="X", help="0: the likeliest")
+    parser.add_argument("--top-p", type=float, default=0.98, metavar="P")
     parser.add_argument("--seed", type=common.seed, metavar="N", help="the same seed, the same beat; default: drawn")
     parser.add_argument("--out", required=True, metavar="FILE", help="ending in .mid")
 

@@ -93,8 +93,8 @@ class TokenRecall(keras.layers.Layer):
         states = [ops.zeros((batch, n), "float32") for n in (width, width, 1)]
 
         def body(t: Any, out: Any, *states: Any) -> Any:
-            found, states = self.step(ops.take(tokens, t, axis=1), states)
-            return (t + 1, ops.slice_update(out, (0, t, 0), ops.expand_dims(found, 1)), *states)
+            found, after = self.step(ops.take(tokens, t, axis=1), states)
+            return (t + 1, ops.slice_update(out, (0, t, 0), ops.expand_dims(found, 1)), *after)
 
         out = ops.zeros((batch, time, 2 * FOUND), "int32")
         return ops.while_loop(lambda t, *_: t < time, body, (0, out, *states))[1]

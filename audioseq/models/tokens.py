@@ -237,7 +237,7 @@ class TokenNetwork(keras.Model):
     def _first(self, table: Any, tokens: Any, found: Any) -> Any:
         """What the first layer's inputs add to its gates, by the table that `fold` made."""
         z = keras.ops.take(table, tokens, axis=0)
-        if found is not None:
+        if self.recall is not None:
             at = self.size
             for k, rows in enumerate((self.size, self.recall.longest + 1) * 2):
                 z = z + keras.ops.take(table, found[..., k] + at, axis=0)
