@@ -43,8 +43,8 @@ class TokenRecall(keras.layers.Layer):
     Example:
         >>> recall = aq.models.TokenRecall(pitched=[(10, 12)])
         >>> tokens = np.array([[3, 12, 14, 5, 3, 13, 15]])  # the second time a semitone higher
-        >>> np.asarray(recall(tokens))[0, -1].tolist()  # two intervals alike: 5 follows
-        [5, 1, 0, 0]
+        >>> np.asarray(recall(tokens))[0, -1].tolist()  # a rise by two: 5 followed, or another
+        [5, 1, 17, 1]
     """
 
     def __init__(

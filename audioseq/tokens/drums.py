@@ -76,13 +76,11 @@ class DrumTokenizer(Tokenizer):
         low, high: pitches of drums that are encoded; others are left out.
 
     Example:
-        >>> from audioseq.midi.score import Instrument, notes_of
-        >>> hits = notes_of(pitch=[36, 38], velocity=[100, 60], is_drum=True, start_tick=[0, 485], end_tick=[60, 540])
         >>> tokenizer = aq.DrumTokenizer(tempo_bins=0)
-        >>> tokens = tokenizer.encode(aq.midi.Score(hits, instruments=(Instrument(is_drum=True),)))
-        >>> [tokenizer.vocabulary[token] for token in tokens]  # doctest: +NORMALIZE_WHITESPACE
-        ['bar', 'position_0', 'drum_36', 'velocity_24', 'offset_16', 'position_4', 'drum_38', 'velocity_14',
-         'offset_17']
+        >>> words = "bar position_0 drum_36 velocity_24 offset_16 position_4 drum_38 velocity_14 offset_17"
+        >>> beat = tokenizer.decode([tokenizer.vocabulary.index(word) for word in words.split()])
+        >>> [(hit.pitch, hit.velocity, round(hit.start, 4)) for hit in beat.instruments[0].notes]
+        [(36, 98, 0.0), (38, 58, 0.5039)]
     """
 
     steps_per_beat: int = 4
