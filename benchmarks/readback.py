@@ -370,13 +370,14 @@ def kinds(pieces: int, seed: int, folder: Path) -> dict[str, Counter[str]]:
     rng = np.random.default_rng(seed)
     first = rng.integers(2, 6, pieces).tolist()
     made = {
-        "form": forms,
-        "fill": [bach.fill(one, (k, k + 1), seed=seed)[0] for one, k in zip(forms, first, strict=True)],
-        "drum": drummer.generate_batch(pieces, seed=seed, bars=4, fills=4),
-        "accompany": [accompany(_voice(one)) for one in forms],
+        "form": lambda: forms,
+        "accompany": lambda: [accompany(_voice(one)) for one in forms],
+        "drum": lambda: drummer.generate_batch(pieces, seed=seed, bars=4, fills=4),
+        "fill": lambda: [bach.fill(one, (k, k + 1), seed=seed)[0] for one, k in zip(forms, first, strict=True)],
     }
     totals = {}
-    for kind, some in made.items():
+    for kind, pieces_of in made.items():
+        some = pieces_of()
         totals[kind] = counts = Counter[str]()
         for k, piece in enumerate(some):
             path = folder / "piece.mid"
@@ -390,6 +391,7 @@ def kinds(pieces: int, seed: int, folder: Path) -> dict[str, Counter[str]]:
             counts["notes"] += sum(len(i.notes) for i in piece.instruments)
             counts["pieces with a fault"] += bool(wrong)
             counts.update(wrong)
+        print(f"{kind}: {dict(counts)}", flush=True)
     return totals
 
 
