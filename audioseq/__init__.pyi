@@ -123,6 +123,7 @@ from .speech import (
 )
 from .tokens import (
     BeatTokenizer as BeatTokenizer,
+    DrumTokenizer as DrumTokenizer,
     EventTokenizer as EventTokenizer,
     MelodyTokenizer as MelodyTokenizer,
     piano_roll as piano_roll,

@@ -1,17 +1,19 @@
 """Whether every program reads what a model writes: pieces with random options, written and read back.
 
-    python benchmarks/readback.py [--pieces 1000] [--model FILE] [--seed 0]
+    python benchmarks/readback.py [--pieces 1000] [--model FILE | --kinds] [--seed 0]
 
 Two sets of pieces: of small untrained networks, and of the same networks after a few seconds with made-up tunes; with
 --model, of that model alone. Each piece has options drawn at random (length, key, range, voices, temperature, cuts,
 tempo, meter, prompt) and is written by `save_midi`; pretty_midi, mido and symusic must read the same notes, tempos and
 programs. No note hangs or has no length, the piece is as long as asked, keeps to what was asked, and begins with its
-prompt. Prints what was counted; the exit status is 1 where anything was wrong.
+prompt. With --kinds, of the bundled models: pieces in a form, filled, of drums, and accompanied; read back alike, and
+what they were made of is kept to the tick. Prints what was counted; the exit status is 1 where anything was wrong.
 """
 
 from __future__ import annotations
 
 import argparse
+import dataclasses
 import sys
 import tempfile
 import time
@@ -34,8 +36,10 @@ import keras  # noqa: E402
 
 import audioseq as aq  # noqa: E402
 from audioseq import models  # noqa: E402
+from audioseq.files import shipped  # noqa: E402
 from audioseq.midi.files import save_midi  # noqa: E402
-from audioseq.midi.score import as_pretty_midi  # noqa: E402
+from audioseq.midi.score import Score, as_pretty_midi, as_score  # noqa: E402
+from audioseq.music.accompaniment import accompany  # noqa: E402
 from audioseq.music.harmony import key_pitches  # noqa: E402
 from audioseq.music.options import Options  # noqa: E402
 from audioseq.music.planning import Plan, plan  # noqa: E402
@@ -244,7 +248,8 @@ def _on_grid(piece: pretty_midi.PrettyMIDI, tokenizer: Any) -> Counter[tuple[Any
 Rows = list[tuple[int, bool, int, int, float, float]]  # program, drums, pitch, velocity, start, end
 
 
-def _rows(piece: pretty_midi.PrettyMIDI) -> Rows:
+def _rows(piece: pretty_midi.PrettyMIDI | Score) -> Rows:
+    piece = as_pretty_midi(piece) if isinstance(piece, Score) else piece
     return [
         (i.program, i.is_drum, n.pitch, n.velocity, n.start, n.end)
         for i in piece.instruments
@@ -357,17 +362,70 @@ def count(name: str, model: aq.SequenceGenerator, pieces: int, seed: int, folder
     return counts
 
 
+def kinds(pieces: int, seed: int, folder: Path) -> dict[str, Counter[str]]:
+    """Of each new kind as many pieces of the bundled models, and what is wrong with them."""
+    bach = aq.load_model(shipped("assets", "music", "model.keras"), aq.SequenceGenerator)
+    drummer = aq.load_model(shipped("assets", "drums", "model.keras"), aq.SequenceGenerator)
+    forms = bach.generate_batch(pieces, seed=seed, bars=8, form="AABA")
+    rng = np.random.default_rng(seed)
+    first = rng.integers(2, 6, pieces).tolist()
+    made = {
+        "form": lambda: forms,
+        "accompany": lambda: [accompany(_voice(one)) for one in forms],
+        "drum": lambda: drummer.generate_batch(pieces, seed=seed, bars=4, fills=4),
+        "fill": lambda: [bach.fill(one, (k, k + 1), seed=seed)[0] for one, k in zip(forms, first, strict=True)],
+    }
+    totals = {}
+    for kind, pieces_of in made.items():
+        some = pieces_of()
+        totals[kind] = counts = Counter[str]()
+        for k, piece in enumerate(some):
+            path = folder / "piece.mid"
+            save_midi(path, piece)
+            wrong = [*read_by_pretty_midi(piece, path), *read_by_mido(piece, path), *read_by_symusic(piece, path)]
+            if kind == "fill" and _outside(piece, first[k]) != _outside(forms[k], first[k]):
+                wrong.append("a note beside the bars that were filled changed")
+            if kind == "accompany" and _rows(piece)[: len(_rows(_voice(forms[k])))] != _rows(_voice(forms[k])):
+                wrong.append("the melody changed")
+            counts["pieces"] += 1
+            counts["notes"] += sum(len(i.notes) for i in piece.instruments)
+            counts["pieces with a fault"] += bool(wrong)
+            counts.update(wrong)
+        print(f"{kind}: {dict(counts)}", flush=True)
+    return totals
+
+
+def _voice(piece: pretty_midi.PrettyMIDI) -> Score:
+    """The first voice alone."""
+    score = as_score(piece)
+    own = score.notes[score.notes["track"] == 0]
+    return dataclasses.replace(score, notes=own, instruments=score.instruments[:1])
+
+
+def _outside(piece: pretty_midi.PrettyMIDI, first: int) -> Counter[tuple[Any, ...]]:
+    """The notes that begin before bar `first` or after the next one."""
+    score = as_score(piece)
+    top, bottom = score.meters[0, 1:] if len(score.meters) else (4, 4)
+    bar = score.notes["start_tick"] // (top * 4 * score.resolution // bottom) + 1
+    kept = score.notes[(bar < first) | (bar > first + 1)]
+    names = ("pitch", "velocity", "program", "start_tick", "end_tick")
+    return Counter(zip(*(kept[name].tolist() for name in names), strict=True))
+
+
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--pieces", type=int, default=1000, help="of each set")
     parser.add_argument("--model", type=Path, help="a saved model, in the place of the small ones")
+    parser.add_argument("--kinds", action="store_true", help="form, fill, drum and accompany, of the bundled models")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--steps", type=int, default=200, help="of training, for each of the small networks")
     args = parser.parse_args()
     totals: dict[str, Counter[str]] = {}
     began = time.perf_counter()
     with tempfile.TemporaryDirectory() as folder:
-        if args.model:
+        if args.kinds:
+            totals = kinds(args.pieces, args.seed, Path(folder))
+        elif args.model:
             model = aq.load_model(args.model, aq.SequenceGenerator)
             totals[args.model.name] = count(args.model.name, model, args.pieces, args.seed, Path(folder))
         else:

@@ -48,6 +48,7 @@ class Config:
     learning_rate: float = 3e-3
     transpose: tuple[int, int] = (-5, 6)  # semitones
     stretch: tuple[float, ...] = (1.0,)  # how many times as slow
+    recall: int = 0  # tokens that are searched for how the piece went on earlier
 
 
 # -------------------------------------------------------------------------------------------------- train
@@ -90,7 +91,10 @@ def train(
     keras.utils.set_random_seed(config.seed)
     with training.device_scope():
         build = getattr(models, config.network)
-        network = build(tokenizer.size, units=config.units, embedding=config.embedding, dropout=config.dropout)
+        recall = models.TokenRecall(tokenizer.pitch_groups, window=config.recall) if config.recall else None
+        network = build(
+            tokenizer.size, units=config.units, embedding=config.embedding, dropout=config.dropout, recall=recall
+        )
         generator = SequenceGenerator(
             tokenizer,
             network,
@@ -119,6 +123,8 @@ def train(
         config, how = dataclasses.replace(config, epochs=epochs), dataclasses.replace(how, epochs=epochs)
     settings = json.loads(json.dumps({**dataclasses.asdict(config), "data_fingerprint": data.fingerprint}))
     del settings["data"]  # the same pieces in another place are the same run
+    if not config.recall:
+        del settings["recall"]  # a run of a version that had none goes on
     runs.open_run(out, settings, resume=resume, overwrite=overwrite)
     runs.write_skipped(out / "skipped.jsonl", data.skipped)
     begun = resume and (out / runs.CHECKPOINT).is_file()  # else it was killed in its first epoch
@@ -246,6 +252,9 @@ def parser() -> argparse.ArgumentParser:
     )
     learn.add_argument(
         "--stretch", nargs="+", type=float, default=defaults["stretch"], metavar="X", help="such as 1 0.95 1.05"
+    )
+    learn.add_argument(
+        "--recall", type=int, default=defaults["recall"], metavar="N", help="tokens to look back for repeats; 0: none"
     )
     cli.add_run(learn)
     learn.set_defaults(command=train_command)

@@ -12,7 +12,7 @@ from keras.src.testing import TestCase
 
 import audioseq as aq
 from audioseq import augment
-from audioseq.models import attention, ctc, enrolled, hearing, layers, pretrained, recurrent, unfamiliar
+from audioseq.models import attention, ctc, enrolled, hearing, layers, pretrained, recall, recurrent, unfamiliar
 
 SR = 8000
 CLIPS = np.random.default_rng(0).uniform(-0.5, 0.5, (3, 1600)).astype(np.float32)
@@ -32,6 +32,13 @@ LAYERS = {
     "harmony": (layers.Harmony, {"intervals": 10}, ROLLS, (3, 12, 22), {}),
     "meter": (layers.Meter, {"periods": [2, 3]}, ROLLS, (3, 12, 4), {}),
     "recall": (layers.Recall, {"lengths": [1, 2]}, ROLLS, (3, 12, 42), {}),
+    "token recall": (
+        recall.TokenRecall,
+        {"pitched": [(4, 9)], "longest": 5, "window": 8},
+        np.random.default_rng(4).integers(0, 15, (3, 12)).astype(np.int32),
+        (3, 12, 4),
+        {"run_mixed_precision_check": False},
+    ),
     "log": (pretrained.LogOffset, {}, np.abs(FRAMES), FRAMES.shape, {}),
     "clip": (pretrained.ClippedLeakyReLU, {}, FRAMES, FRAMES.shape, {}),
     "harmonic": (

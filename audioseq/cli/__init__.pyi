@@ -1,10 +1,12 @@
 from . import (
+    accompany as accompany,
     classify as classify,
     common as common,
     described as described,
     dictate as dictate,
     doctor as doctor,
     download as download,
+    drum as drum,
     enroll as enroll,
     evaluate as evaluate,
     export as export,

@@ -12,11 +12,13 @@ from collections.abc import Sequence
 
 from audioseq import __version__
 from audioseq.cli import (
+    accompany,
     classify,
     common,
     dictate,
     doctor,
     download,
+    drum,
     enroll,
     evaluate,
     export,
@@ -43,6 +45,8 @@ ROOMS = (
     generate,
     fill,
     harmonise,
+    accompany,
+    drum,
     memory,
     info,
     plot,
@@ -62,6 +66,8 @@ EXAMPLES = (
     ('audioseq generate --out new --key "C major"', "new pieces as .mid, .wav and a picture"),
     ("audioseq fill song.mid --bars 5-8 --out song2.mid", "some bars written anew, between what stands"),
     ("audioseq harmonise tune.mid --out chorale.mid", "four voices under a melody, in Bach's manner"),
+    ("audioseq accompany tune.mid --out song.mid", "chords and a bass under a melody"),
+    ("audioseq drum groove --bars 8 --out beat.mid", "a beat as a drummer plays it, with fills"),
     ("audioseq memory left.wav --out DIR", "what the network remembers of a recording or a .mid"),
     ("audioseq info FILE ...", "what an audio, MIDI, .keras or exported file is"),
     ("audioseq plot song.ogg --feature cqt --feature chroma --out song.png", "features of a recording as a picture"),

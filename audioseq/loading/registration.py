@@ -18,6 +18,7 @@ __all__ = ["register_with_keras"]
 ROOMS = (
     "audioseq.features.layer",
     "audioseq.models.layers",
+    "audioseq.models.recall",
     "audioseq.models.recurrent",
     "audioseq.models.enrolled",
     "audioseq.models.pretrained",

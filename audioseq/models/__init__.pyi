@@ -5,6 +5,7 @@ from . import (
     hearing as hearing,
     layers as layers,
     pretrained as pretrained,
+    recall as recall,
     recurrent as recurrent,
     rolls as rolls,
     saving as saving,
@@ -58,6 +59,9 @@ from .pretrained import (
     read_speech_embedding as read_speech_embedding,
     speech_embedding as speech_embedding,
     speech_embedding_frames as speech_embedding_frames,
+)
+from .recall import (
+    TokenRecall as TokenRecall,
 )
 from .recurrent import (
     LSTM as LSTM,

@@ -1,4 +1,5 @@
 from . import (
+    accompaniment as accompaniment,
     constraints as constraints,
     copies as copies,
     counterpoint as counterpoint,
@@ -19,8 +20,15 @@ from . import (
     synthesis as synthesis,
     timbres as timbres,
 )
+from .accompaniment import (
+    PATTERNS as PATTERNS,
+    accompany as accompany,
+    accompany_score as accompany_score,
+    chords_under as chords_under,
+)
 from .constraints import (
     BeatConstraints as BeatConstraints,
+    DrumConstraints as DrumConstraints,
     EventConstraints as EventConstraints,
     MelodyConstraints as MelodyConstraints,
     constraints_of as constraints_of,
@@ -83,6 +91,7 @@ from .learnt import (
     Learnt as Learnt,
     Part as Part,
     learn as learn,
+    melody_notes as melody_notes,
     voices_at_once as voices_at_once,
 )
 from .likelihood import (

@@ -20,10 +20,19 @@ from audioseq.arguments import require
 from audioseq.music.harmony import key_pitches
 from audioseq.music.learnt import MOST_VOICES, Learnt
 from audioseq.music.limits import FOREIGN, MISSING, Constraints
-from audioseq.tokens import beats, tokenizers as tokens
+from audioseq.tokens import beats, drums, tokenizers as tokens
 from audioseq.tokens.base import EOS, Tokenizer
 
-__all__ = ["BeatConstraints", "EventConstraints", "MelodyConstraints", "constraints_of", "pitch_mask"]
+__all__ = [
+    "BeatConstraints",
+    "DrumConstraints",
+    "EventConstraints",
+    "MelodyConstraints",
+    "constraints_of",
+    "pitch_mask",
+]
+
+ANY_BAR = -1  # may be a fill
 
 
 def pitch_mask(
@@ -39,6 +48,8 @@ def pitch_mask(
     Raises:
         ValueError: there is no such key or range, or no pitch of the tokenizer's is in both.
     """
+    if isinstance(tokenizer, drums.DrumTokenizer):
+        return np.ones(tokenizer.size, np.bool_)
     low, high = (0, 127) if pitch_range is None else pitch_range
     require(0 <= low <= high <= 127, "a range is two MIDI pitches, 0 <= low <= high <= 127", (low, high))
     classes = set(range(12)) if key is None else set(key_pitches(key))
@@ -99,13 +110,6 @@ class EventConstraints(Constraints):
         ahead = state[..., n : n + 1] - state[..., n - 1 : n] - final
         first = ops.all(state[..., : self.tokenizer.n_pitches] != tokens.BEGUN, axis=-1, keepdims=True)
         return self._towards_chord(state, final > 0, ahead, final, first, ops)
-
-    def advance(self, state: Any, token: Any, *, ops: Any = np) -> Any:
-        n = self._grammar
-        early = state[..., n : n + 1] - state[..., n - 1 : n] > 2 * state[..., -14:-13]
-        heard = self._hear(state, ops.take(self.tokenizer.begun_pitch, ops.expand_dims(token, -1)), early, ops)
-        grammar = self.tokenizer.advance(state[..., :n], token, ops=ops)
-        return ops.concatenate([grammar, state[..., n:-12], heard], axis=-1)
 
 
 class BeatConstraints(Constraints):
@@ -329,12 +333,54 @@ class MelodyConstraints(Constraints):
         now = state[..., self._grammar - 1 : self._grammar]
         return now, now * 0 - 1, now >= 0, now < 0
 
+
+class DrumConstraints(Constraints):
+    """Of a `DrumTokenizer`: whole bars, none of them empty, and fills where they are requested."""
+
+    def start(self, *, fills: int = ANY_BAR, **how: Any) -> np.ndarray:
+        """The state before the first token.
+
+        Args:
+            fills: bars from one fill to the next, such as 4: every fourth bar is one; 0: none is; `ANY_BAR`: as it
+                comes.
+            how: see `Constraints.start`.
+        """
+        state = super().start(**how)
+        state[self._grammar + 1] = fills
+        return state
+
+    def _extra(self, end: int, bars: int, polyphony: int) -> list[int]:
+        return [bars or -(-end // self.tokenizer.bar_steps), ANY_BAR]
+
+    def left(self, state: np.ndarray) -> int:
+        # a piece whose last bar has begun is not over before its end is drawn
+        return int(state[self._grammar]) * self.tokenizer.bar_steps - self.now(state)
+
+    def now(self, state: np.ndarray) -> int:
+        return int(max(0, state[4] - 1) * self.tokenizer.bar_steps + max(0, state[1]))
+
+    def _late(self, state: np.ndarray) -> bool:
+        return False
+
+    def allowed(self, state: Any, keep: Any, *, ops: Any = np) -> Any:
+        n, kind = self._grammar, self._kind
+        last, bars, wanted, fills = (state[..., k : k + 1] for k in (0, 4, n, n + 1))
+        grammar = self.tokenizer.allowed(state[..., :n], ops=ops)
+        line = np.isin(kind, [drums.BAR, drums.FILL])
+        full = ops.logical_and(last != drums.BAR, last != drums.FILL)
+        due = ops.logical_and(fills > 0, (bars + 1) % ops.maximum(fills, 1) == 0)
+        own = ops.logical_or(fills == ANY_BAR, due == (kind == drums.FILL))
+        may = ops.logical_or(np.logical_not(line), ops.logical_and(own, ops.logical_and(bars < wanted, full)))
+        is_end = np.arange(len(kind)) == EOS
+        may = ops.logical_and(may, ops.logical_or(np.logical_not(is_end), ops.logical_and(bars == wanted, full)))
+        return ops.logical_and(ops.logical_and(grammar, may), keep)
+
+    def bias(self, state: Any, *, ops: Any = np) -> Any:
+        return ops.zeros_like(state[..., :1], dtype="float32")
+
     def advance(self, state: Any, token: Any, *, ops: Any = np) -> Any:
         n = self._grammar
-        early = state[..., n : n + 1] - state[..., n - 1 : n] > 2 * state[..., -14:-13]
-        heard = self._hear(state, ops.take(self.tokenizer.begun_pitch, ops.expand_dims(token, -1)), early, ops)
-        grammar = self.tokenizer.advance(state[..., :n], token, ops=ops)
-        return ops.concatenate([grammar, state[..., n:-12], heard], axis=-1)
+        return ops.concatenate([self.tokenizer.advance(state[..., :n], token, ops=ops), state[..., n:]], axis=-1)
 
 
 def constraints_of(tokenizer: Tokenizer, learnt: Learnt | None = None) -> Constraints:
@@ -343,5 +389,6 @@ def constraints_of(tokenizer: Tokenizer, learnt: Learnt | None = None) -> Constr
         tokens.EventTokenizer: EventConstraints,
         tokens.BeatTokenizer: BeatConstraints,
         tokens.MelodyTokenizer: MelodyConstraints,
+        drums.DrumTokenizer: DrumConstraints,
     }
     return kinds[type(tokenizer)](tokenizer, learnt or Learnt())

@@ -12,12 +12,12 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from audioseq.arguments import ArgumentError, counted, is_count, is_whole, require
+from audioseq.arguments import ArgumentError, is_count, is_whole, require
 from audioseq.midi.score import Instrument, Score, as_score, notes_of
 from audioseq.music.constraints import pitch_mask
 from audioseq.music.counterpoint import parallels
 from audioseq.music.harmony import TRIADS, key_number, key_of
-from audioseq.music.learnt import voices_at_once
+from audioseq.music.learnt import melody_notes
 from audioseq.music.limits import NO_KEY
 from audioseq.music.manners import with_key
 from audioseq.music.particles import Given
@@ -103,14 +103,7 @@ def harmonise_score(
     _require_beats(tokenizer, "harmonise")
     rule = "harmonise takes a model of tracks of one voice each, such as the chorales'; the first sings the melody"
     require(tokenizer.parts == "track" and len(learnt.parts) > 1, rule, repr(model))
-    pitched = score.notes[~score.notes["is_drum"]]
-    require(len(pitched) > 0, "a melody has notes", counted(len(score.notes), "note"))
-    most = voices_at_once(pitched)
-    if most > 1:
-        at = _first_chord(pitched)
-        raise ArgumentError(
-            f"a melody has one note at a time; at {at:.2f} s there are several. Received: {most} at once"
-        )
+    pitched = melody_notes(score)
     low, high = model.pitch_range
     outside = pitched["pitch"][(pitched["pitch"] < low) | (pitched["pitch"] > high)]
     require(not len(outside), f"the melody keeps to the model's range, {low} to {high}", outside[:1].tolist())
@@ -323,13 +316,6 @@ def _final(tokenizer: BeatTokenizer, meter: tuple[int, int]) -> int:
 def _key(key: str | None, score: Score) -> int:
     found = key_of(score) if key is None else key_number(key)
     return NO_KEY if found is None else found
-
-
-def _first_chord(notes: np.ndarray) -> float:
-    order = np.argsort(notes["start_tick"], kind="stable")
-    reach = np.maximum.accumulate(notes["end_tick"][order])
-    clash = np.flatnonzero(notes["start_tick"][order][1:] < reach[:-1])
-    return float(notes["start"][order][1:][clash[0]])
 
 
 def _replaced(

@@ -9,13 +9,13 @@ from typing import Any
 
 import numpy as np
 
-from audioseq.arguments import is_count, require
-from audioseq.midi.score import Instrument
+from audioseq.arguments import ArgumentError, counted, is_count, require
+from audioseq.midi.score import Instrument, Score
 from audioseq.tokens import beats
 from audioseq.tokens.base import Tokenizer
 from audioseq.tokens.beats import BeatTokenizer
 
-__all__ = ["MOST_VOICES", "NOTHING", "Learnt", "Part", "learn", "voices_at_once"]
+__all__ = ["MOST_VOICES", "NOTHING", "Learnt", "Part", "learn", "melody_notes", "voices_at_once"]
 
 MOST_VOICES = 32  # notes that sound together
 USUAL = 0.95  # of the pieces have no more voices
@@ -135,6 +135,26 @@ def voices_at_once(notes: np.ndarray) -> int:
     moves = np.concatenate([2 * end, 2 * begin + 1])  # at one tick notes end first
     change = np.concatenate([np.full(len(end), -1), np.ones(len(begin), np.int64)])
     return int(np.cumsum(change[np.argsort(moves, kind="stable")]).max(initial=0))
+
+
+def melody_notes(score: Score) -> np.ndarray:
+    """The notes of a melody, drums aside. Raises ValueError where there are none, or several at once."""
+    pitched = score.notes[~score.notes["is_drum"]]
+    require(len(pitched) > 0, "a melody has notes", counted(len(score.notes), "note"))
+    most = voices_at_once(pitched)
+    if most > 1:
+        at = _first_chord(pitched)
+        raise ArgumentError(
+            f"a melody has one note at a time; at {at:.2f} s there are several. Received: {most} at once"
+        )
+    return pitched
+
+
+def _first_chord(notes: np.ndarray) -> float:
+    order = np.argsort(notes["start_tick"], kind="stable")
+    reach = np.maximum.accumulate(notes["end_tick"][order])
+    clash = np.flatnonzero(notes["start_tick"][order][1:] < reach[:-1])
+    return float(notes["start"][order][1:][clash[0]])
 
 
 def _usual(most: Sequence[int]) -> int:

@@ -117,8 +117,11 @@ class Constraints:
 
     def advance(self, state: Any, token: Any, *, ops: Any = np) -> Any:
         """State after a token."""
-        grammar = self.tokenizer.advance(state[..., : self._grammar], token, ops=ops)
-        return ops.concatenate([grammar, state[..., self._grammar :]], axis=-1)
+        n = self._grammar
+        early = state[..., n : n + 1] - state[..., n - 1 : n] > 2 * state[..., -14:-13]
+        heard = self._hear(state, ops.take(self.tokenizer.begun_pitch, ops.expand_dims(token, -1)), early, ops)
+        grammar = self.tokenizer.advance(state[..., :n], token, ops=ops)
+        return ops.concatenate([grammar, state[..., n:-12], heard], axis=-1)
 
     def key(self, state: Any, ops: Any) -> Any:
         """The key of the final chord, ``(...,)``; `FREE` where there is none."""

@@ -40,6 +40,8 @@ class Options:
             see `music.parse_chords`. None: as they come.
         density: share of the model's steps at which notes begin, above 0, at most 1; of sixteenths 0.25 is a note a
             beat. None: as it comes.
+        style: such as ``"funk"``, of a model of drums; see its tokenizer's `styles`. None: as it comes.
+        fills: bars from one fill of the drums to the next, such as 4; 0: none. None: as they come.
         instruments: names of who plays, such as ``"choir"`` or ``"flute, guitar"``; see `music.INSTRUMENTS`. None: as
             the model learnt it.
 
@@ -70,6 +72,8 @@ class Options:
     form: str | None = None
     chords: str | None = None
     density: float | None = None
+    style: str | None = None
+    fills: int | None = None
     instruments: str | None = None
 
     def __post_init__(self) -> None:
@@ -101,6 +105,8 @@ class Options:
             parse_chords(self.chords)
         rule = "density is a share of the steps, above 0, at most 1"
         require(self.density is None or (is_number(self.density) and 0 < self.density <= 1), rule, self.density)
+        rule = "fills is a whole number of bars, or 0 for none"
+        require(self.fills is None or is_whole(self.fills, 0), rule, self.fills)
         if self.instruments is not None:
             program_of(self.instruments)
 

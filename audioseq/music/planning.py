@@ -18,9 +18,10 @@ from audioseq.music.limits import FREE, NO_KEY, Constraints
 from audioseq.music.manners import as_played, program_of, with_key
 from audioseq.music.options import BARS, Options
 from audioseq.music.sampling import Job
-from audioseq.tokens import beats
+from audioseq.tokens import beats, drums
 from audioseq.tokens.base import MOST_STEPS, Tokenizer
-from audioseq.tokens.tokenizers import BeatTokenizer
+from audioseq.tokens.beats import BeatTokenizer
+from audioseq.tokens.drums import DrumTokenizer
 
 if TYPE_CHECKING:
     import pretty_midi
@@ -61,11 +62,16 @@ def plan(model: Any, prompt: Score | pretty_midi.PrettyMIDI | None, options: Opt
     score = None if prompt is None else as_score(prompt)
     tempo = options.tempo or (_tempo_of(score) if score else model.tempo)
     meter = options.meter or (_meter_of(score) if score else model.meter)
+    extra = _drum_limits(tokenizer, options, meter)
     keep = pitch_mask(tokenizer, key=options.key, pitch_range=options.pitch_range or model.pitch_range, leading=True)
     keep = keep & known_tokens(tokenizer, learnt)
     steps = _steps(tokenizer, options, tempo, meter)
     bars, own_tempo, own_meter = 0, False, isinstance(tokenizer, BeatTokenizer)  # whether the tokens hold them
     tokens = np.zeros(0, np.int32)
+    if isinstance(tokenizer, DrumTokenizer):
+        bars = 0 if options.seconds else _bars(options)
+        own_tempo = tokenizer.tempo_bins > 0 and score is None and options.tempo is None and options.seconds is None
+        keep = keep & _drum_tokens(tokenizer, options, None if own_tempo else tempo)
     if isinstance(tokenizer, BeatTokenizer):
         bars = 0 if options.seconds else _bars(options)
         own_tempo = tokenizer.tempo_bins > 0 and options.tempo is None and options.seconds is None
@@ -85,6 +91,8 @@ def plan(model: Any, prompt: Score | pretty_midi.PrettyMIDI | None, options: Opt
         if isinstance(tokenizer, BeatTokenizer) and learnt.meters:
             _require_meter(tokenizer, learnt, _meter_of(score), " as the prompt's")
         tokens = _encode(tokenizer, score, options)
+        if isinstance(tokenizer, DrumTokenizer) and options.style is not None:
+            tokens = np.append(tokenizer.table.first[drums.STYLE] + tokenizer.styles.index(options.style), tokens)
     key = None if options.key is None else key_number(options.key)
     begin = limits.start(
         end=steps,
@@ -93,6 +101,7 @@ def plan(model: Any, prompt: Score | pretty_midi.PrettyMIDI | None, options: Opt
         final=_final_steps(tokenizer, learnt, steps, tempo, meter) if options.ending else 0,
         key=FREE if options.chords else NO_KEY if key is None else key,
         bar=_bar_steps(tokenizer, meter),
+        **extra,
     )
     state = limits.run(begin, tokens)
     left = limits.left(state)
@@ -117,6 +126,33 @@ def known_tokens(tokenizer: Tokenizer, learnt: Learnt) -> np.ndarray:
         known = [tokenizer.meters.index(meter) for meter in learnt.meters if meter in tokenizer.meters]
         keep &= (kind != beats.METER) | np.isin(value, known)
     return keep
+
+
+def _drum_tokens(tokenizer: DrumTokenizer, options: Options, tempo: float | None) -> np.ndarray:
+    """Which tokens name the style and the tempo that are requested, bool ``(size,)``."""
+    kind, value = tokenizer.table.kind, tokenizer.table.value
+    keep = np.ones(tokenizer.size, bool)
+    if tempo is not None:
+        keep &= (kind != drums.TEMPO) | (value == tokenizer.tempo_bin(tempo))
+    if options.style is not None:
+        known = ", ".join(tokenizer.styles) or "none"
+        require(options.style in tokenizer.styles, f"style is one that the model learnt: {known}", options.style)
+        keep &= (kind != drums.STYLE) | (value == tokenizer.styles.index(options.style))
+    return keep
+
+
+def _drum_limits(tokenizer: Tokenizer, options: Options, meter: tuple[int, int]) -> dict[str, int]:
+    """What the constraints of drums start with beside those of all; other tokenizers have none."""
+    if not isinstance(tokenizer, DrumTokenizer):
+        for name in ("style", "fills"):
+            rule = f"{name} is for a model of drums; this one's tokens are those of a {type(tokenizer).__name__}"
+            require(getattr(options, name) is None, rule, getattr(options, name))
+        return {}
+    for name in ("form", "chords", "density", "key", "pitch_range", "instruments"):
+        rule = f"{name} is not for a model of drums, which has style, fills, tempo and temperature"
+        require(getattr(options, name) is None, rule, getattr(options, name))
+    require(meter == tokenizer.meter, "the model's drums have one meter, {}/{}".format(*tokenizer.meter), meter)
+    return {} if options.fills is None else {"fills": options.fills}
 
 
 def _bars(options: Options) -> int:
@@ -151,6 +187,8 @@ def _final_steps(tokenizer: Any, learnt: Learnt, steps: int, tempo: float, meter
 
 
 def _only_drums(tokenizer: Any, learnt: Learnt) -> bool:
+    if isinstance(tokenizer, DrumTokenizer):
+        return True
     drums = tokenizer.n_parts - 1 if isinstance(tokenizer, BeatTokenizer) and tokenizer.parts else -1
     return bool(learnt.parts) and all(part.number == drums for part in learnt.parts)
 

@@ -1,4 +1,4 @@
-from . import base as base, beats as beats, rolls as rolls, tokenizers as tokenizers
+from . import base as base, beats as beats, drums as drums, rolls as rolls, tokenizers as tokenizers
 from .base import (
     BOS as BOS,
     EOS as EOS,
@@ -11,6 +11,9 @@ from .base import (
 )
 from .beats import (
     BeatTokenizer as BeatTokenizer,
+)
+from .drums import (
+    DrumTokenizer as DrumTokenizer,
 )
 from .rolls import (
     notes_of_roll as notes_of_roll,

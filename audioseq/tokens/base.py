@@ -134,6 +134,11 @@ class Tokenizer:
         """Which tokens name a pitch that a transposition moves, bool ``(time,)``."""
         return np.isin(self.table.kind[tokens], self._moved)
 
+    @property
+    def pitch_groups(self) -> tuple[tuple[int, int], ...]:
+        """First token and number of those of each group that a transposition moves."""
+        return tuple((self.table.first[kind], int((self.table.kind == kind).sum())) for kind in self._moved)
+
     def transposable(self, tokens: np.ndarray) -> tuple[int, int]:
         """Semitones down (0 or less) and up by which the tokens can be transposed within `low` and `high`."""
         pitch = self.table.value[tokens[self.pitched(tokens)]] + self._lowest

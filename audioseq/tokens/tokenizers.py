@@ -26,6 +26,7 @@ from audioseq.tokens.base import (
     velocity_of,
 )
 from audioseq.tokens.beats import BeatTokenizer
+from audioseq.tokens.drums import DrumTokenizer
 
 if TYPE_CHECKING:
     import pretty_midi
@@ -43,7 +44,8 @@ def tokenizer_from_dict(config: dict[str, Any]) -> Tokenizer:
     """
     config = dict(config)
     name = config.pop("tokenizer", None)
-    kinds = {kind.__name__: kind for kind in (BeatTokenizer, EventTokenizer, MelodyTokenizer)}
+    known: tuple[type[Any], ...] = (BeatTokenizer, DrumTokenizer, EventTokenizer, MelodyTokenizer)
+    kinds = {kind.__name__: kind for kind in known}
     if name not in kinds:
         raise ValueError(f"A tokenizer is one of {sorted(kinds)}. Received: {name!r}")
     return kinds[name](**config)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections import Counter
 
 import music21
@@ -11,13 +12,16 @@ import pytest
 from keras import ops
 
 from audioseq.midi import score as scores
+from audioseq.models.tokens import event_lstm
 from audioseq.music.constraints import constraints_of, pitch_mask
+from audioseq.music.generator import SequenceGenerator
 from audioseq.music.harmony import SCALES, key_pitches
 from audioseq.music.learnt import MOST_VOICES, Learnt, Part
 from audioseq.music.manners import parts_of
 from audioseq.music.planning import known_tokens
 from audioseq.tokens.base import EOS, PAD
 from audioseq.tokens.beats import BeatTokenizer
+from audioseq.tokens.drums import DrumTokenizer
 from audioseq.tokens.tokenizers import EventTokenizer, MelodyTokenizer
 
 TOKENIZERS = [
@@ -344,3 +348,45 @@ def test_a_minor_key_has_its_leading_note_and_a_major_one_no_more_notes():
     for key, more in (("A minor", {8}), ("E major", set()), ("A dorian", set())):
         with_it = tokenizer.begun_pitch[pitch_mask(tokenizer, key=key, leading=True)]
         assert {*(with_it[with_it >= 0] % 12).tolist()} == key_pitches(key) | more
+
+
+@pytest.mark.parametrize("fills", [-1, 0, 1, 3])
+def test_drums_fill_as_many_bars_as_requested_and_fills_stand_where_requested(fills):
+    tokenizer = DrumTokenizer(steps_per_beat=2, offsets=4, low=36, high=40, styles=("a", "b"))
+    rng, limits = np.random.default_rng(0), constraints_of(tokenizer)
+    states = np.stack([limits.start(end=1, bars=bars, fills=fills) for bars in (1, 2, 3, 7, 7)])
+    keep = np.stack([pitch_mask(tokenizer)] * len(states))
+    rows, _ = walk(tokenizer, states, keep, TASTES, rng)
+    for bars, row in zip((1, 2, 3, 7, 7), rows, strict=True):
+        words = [tokenizer.vocabulary[token].split("_")[0] for token in row]
+        lines = [word for word in words if word in ("bar", "fill")]
+        assert len(lines) == bars
+        if fills >= 0:
+            due = [fills > 0 and k % fills == 0 for k in range(1, bars + 1)]
+            assert [line == "fill" for line in lines] == due
+        for word, after in itertools.pairwise(words):  # no bar is empty
+            assert word not in ("bar", "fill") or after == "position"
+
+
+def test_drums_have_neither_key_nor_form_and_other_models_no_style():
+    drums = DrumTokenizer(styles=("funk", "rock"))
+    model = SequenceGenerator(drums, event_lstm(drums.size, units=(4,), embedding=4))
+    for wrong, rule in (
+        ({"key": "C major"}, r"key is not for a model of drums, which has style, fills, tempo and temperature"),
+        ({"form": "AABA"}, r"form is not for a model of drums"),
+        ({"meter": (3, 4)}, r"the model's drums have one meter, 4/4. Received: \(3, 4\)"),
+        ({"style": "polka"}, r"style is one that the model learnt: funk, rock. Received: 'polka'"),
+        ({"fills": -1}, r"fills is a whole number of bars, or 0 for none. Received: -1"),
+    ):
+        with pytest.raises(ValueError, match=rule):
+            model.generate(**wrong)
+    melody = MelodyTokenizer()
+    other = SequenceGenerator(melody, event_lstm(melody.size, units=(4,), embedding=4))
+    with pytest.raises(ValueError, match=r"style is for a model of drums.*MelodyTokenizer. Received: 'funk'"):
+        other.generate(style="funk")
+    one = model.generate(bars=3, seed=1, style="funk", tempo=97, fills=2)
+    assert one.get_tempo_changes()[1] == pytest.approx([97], rel=1e-5)
+    again = model.generate(one, bars=5, seed=2, style="rock")  # a prompt goes on at its tempo
+    assert again.get_tempo_changes()[1] == pytest.approx([97], rel=1e-5)
+    begun = {(n.pitch, round(n.start, 6)) for n in one.instruments[0].notes}
+    assert begun <= {(n.pitch, round(n.start, 6)) for n in again.instruments[0].notes}
