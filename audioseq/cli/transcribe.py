@@ -75,8 +75,8 @@ def transcribe(args: argparse.Namespace) -> int:
     if found.tuning is None or len(found.notes) < FEW * found.seconds:
         why = ", which point to no tuning" if found.tuning is None and len(found.notes) else ""
         print(
-            f"note: {args.source}: {len(found.notes)} notes in {found.seconds:.1f} s{why}. It hears pitched instruments, "
-            "best a piano; drums and voices are untested, silence, noise and speech have none",
+            f"note: {args.source}: {len(found.notes)} notes in {found.seconds:.1f} s{why}. It hears pitched "
+            "instruments, best a piano; drums and voices are untested, silence, noise and speech have none",
             file=sys.stderr,
         )
     return code
