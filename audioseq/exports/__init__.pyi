@@ -1,6 +1,7 @@
 from . import (
     formats as formats,
     graphs as graphs,
+    notes as notes,
     parity as parity,
     runtimes as runtimes,
     transcribers as transcribers,
@@ -19,6 +20,9 @@ from .graphs import (
     Graph as Graph,
     StreamingGraph as StreamingGraph,
     frames_of as frames_of,
+)
+from .notes import (
+    NotesGraph as NotesGraph,
 )
 from .parity import (
     Comparison as Comparison,

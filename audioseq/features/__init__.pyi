@@ -69,6 +69,7 @@ from .layer import (
 from .logfrequency import (
     LogFrequency as LogFrequency,
     Resolutions as Resolutions,
+    rising_window as rising_window,
 )
 from .mel import (
     MFCC as MFCC,
