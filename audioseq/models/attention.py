@@ -261,7 +261,7 @@ def seq2seq(encoder: keras.Model, decoder: AttentionDecoder) -> Seq2Seq:
         >>> model([np.ones((2, 9), np.int32), np.array([9, 4]), np.ones((2, 3), np.int32)]).shape
         TensorShape([2, 3, 6])
     """
-    return Seq2Seq(encoder, decoder)
+    return Seq2Seq(encoder, decoder, name="seq2seq")
 
 
 def token_encoder(

@@ -15,7 +15,7 @@ import numpy as np
 from audioseq.arguments import ArgumentError, is_count, is_whole, require
 from audioseq.midi.score import Instrument, Score, as_score, notes_of
 from audioseq.music.constraints import pitch_mask
-from audioseq.music.counterpoint import parallels
+from audioseq.music.counterpoint import parallels, voice_leading
 from audioseq.music.harmony import TRIADS, key_number, key_of
 from audioseq.music.learnt import melody_notes
 from audioseq.music.limits import NO_KEY
@@ -34,6 +34,7 @@ __all__ = ["fill", "harmonise_score"]
 AHEAD = 2  # bars after a gap that decide how it is filled
 PARTICLES = 64
 MOST_BARS = 512
+HARMONIES = 3  # whole harmonies of a melody, at most, of which the one with the fewest parallels is kept
 # on the logarithmic weight of an attempt at a harmony: for each parallel, each beat of a crossing or a silence, and
 # each phrase end that comes to no triad
 PARALLEL, CROSSED, SILENT, UNRESOLVED = -30.0, -0.5, -0.5, -8.0
@@ -132,23 +133,29 @@ def harmonise_score(
     keep = keep & known_tokens(tokenizer, learnt)
     given = Given(table.astype(np.int32), free, _meters(tokenizer, tokens), int(table[0, 0]), until, True)
     order = [part.number for part in learnt.parts]
-    new = model.particles.draw(
-        prompt,
-        state,
-        keep,
-        given,
-        seed=seed,
-        particles=particles,
-        temperature=temperature,
-        judge=functools.partial(_judged, tokenizer, tokens, order, _phrases(tokenizer, table)),
-    )
-    _, written = _table(tokenizer, np.concatenate([prompt, new]))
-    written = written[free[np.maximum(written[:, 2], 0)]]
     voices = {part.number: i for i, part in enumerate(learnt.parts) if i}
     who = tuple(Instrument(part.program, False, part.name) for part in learnt.parts)
     whole = dataclasses.replace(alone, instruments=who)
-    found = _replaced(tokenizer, whole, written, voices, 0, until)
-    return with_key(found, _key(key, found))
+    best, least = whole, np.inf
+    for attempt in range(HARMONIES):
+        new = model.particles.draw(
+            prompt,
+            state,
+            keep,
+            given,
+            seed=seed + (attempt << 32),
+            particles=particles,
+            temperature=temperature,
+            judge=functools.partial(_judged, tokenizer, tokens, order, _phrases(tokenizer, table)),
+        )
+        _, written = _table(tokenizer, np.concatenate([prompt, new]))
+        found = _replaced(tokenizer, whole, written[free[np.maximum(written[:, 2], 0)]], voices, 0, until)
+        motion = voice_leading(found)
+        if motion.fifths + motion.octaves < least:
+            best, least = found, motion.fifths + motion.octaves
+        if not least:
+            break
+    return with_key(best, _key(key, best))
 
 
 def _judged(

@@ -12,6 +12,8 @@ import audioseq as aq
 from audioseq.data.chorales import chorales
 from audioseq.files import shipped
 from audioseq.midi.score import as_score, notes_of
+from audioseq.music import filling
+from audioseq.music.counterpoint import voice_leading
 from audioseq.music.filling import fill, harmonise_score
 
 BAR = 4 * 480
@@ -180,3 +182,23 @@ def test_voices_stay_in_their_ranges(composer, chorale):
     for part in composer.learnt.parts[1:]:
         pitch = found.notes["pitch"][found.notes["track"] == part.number]
         assert ((pitch >= part.low) & (pitch <= part.high)).all()
+
+
+def test_of_three_harmonies_the_one_with_the_fewest_parallels_is_kept(composer, chorale, monkeypatch):
+    short = dataclasses.replace(soprano_of(chorale), notes=soprano_of(chorale).notes[:8])
+    seen = []
+
+    faults = iter([(2, 1), (0, 1), (3, 0), (0, 0)])
+
+    def counted(score):
+        seen.append(score.notes)
+        fifths, octaves = next(faults)
+        return dataclasses.replace(voice_leading(score), fifths=fifths, octaves=octaves)
+
+    monkeypatch.setattr(filling, "voice_leading", counted)
+    found = harmonise_score(composer, short, seed=0, particles=4)
+    assert len(seen) == 3
+    assert rows(found) == sorted(seen[1].tolist())
+    assert rows(found) != sorted(seen[0].tolist())
+    harmonise_score(composer, short, seed=0, particles=4)
+    assert len(seen) == 4  # one without any is enough

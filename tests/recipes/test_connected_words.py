@@ -100,7 +100,7 @@ def test_letters_of_recordings_with_their_texts(run, words, tmp_path):
     assert model.units.names == (" ", "H", "L", "M")
     looking = ("train", "--data", data, "--units", "letters", "--sr", SR, "--model", "attention", "--epochs", "1")
     code, out_, err = run(*looking, *shape, "--init", out / "model.keras", "--out", tmp_path / "looking")
-    assert (code, "seq2_seq, " in out_) == (0, True), err
+    assert (code, "seq2seq, " in out_) == (0, True), err
     assert (tmp_path / "looking" / "spoken.png").is_file()
     assert aq.load_model(tmp_path / "looking" / "model.keras").units == model.units
     shape = ("--filters", "4", "6", "8", "--recurrent", "13", "--batch-size", "8")
