@@ -23,21 +23,14 @@ def add_to(commands: Any) -> None:
 
 def accompany(args: argparse.Namespace) -> int:
     """Write the piece, and print a line."""
-    from dataclasses import replace
-
     from audioseq.arguments import counted
-    from audioseq.cli.fill import tracks_of
+    from audioseq.cli.fill import melody_of
     from audioseq.midi.files import save_midi
-    from audioseq.midi.parsing import read_score
     from audioseq.midi.score import as_pretty_midi
     from audioseq.music.accompaniment import accompany_score
 
     common.check_out_midi(args.out)
-    score = read_score(args.melody)
-    if args.track is not None:
-        places = tracks_of(args.track, [who.name for who in score.instruments])
-        keep = [place in places for place in score.notes["track"].tolist()]
-        score = replace(score, notes=score.notes[keep])
+    score = melody_of(args.melody, args.track)
     song = accompany_score(score, chords=args.chords, key=args.key, pattern=args.pattern)
     save_midi(args.out, as_pretty_midi(song))
     print(f"{args.out}: {counted(len(song.notes) - len(score.notes), 'note')} under {len(score.notes)} of the melody")

@@ -8,7 +8,7 @@ from typing import Any
 
 from audioseq.cli import common
 
-__all__ = ["add_to", "fill", "tracks_of"]
+__all__ = ["add_to", "fill", "melody_of", "tracks_of"]
 
 
 def add_to(commands: Any) -> None:
@@ -82,3 +82,16 @@ def tracks_of(text: str, names: list[str]) -> list[int]:
             raise ArgumentError(f"tracks are some of {have}. Received: {word!r}")
         found += places
     return sorted({*found})
+
+
+def melody_of(path: str, track: str | None) -> Any:
+    """The notes of a MIDI file, or those of one of its tracks by name or number from 1."""
+    from dataclasses import replace
+
+    from audioseq.midi.parsing import read_score
+
+    score = read_score(path)
+    if track is None:
+        return score
+    places = tracks_of(track, [who.name for who in score.instruments])
+    return replace(score, notes=score.notes[[place in places for place in score.notes["track"].tolist()]])

@@ -24,19 +24,12 @@ def add_to(commands: Any) -> None:
 
 def harmonise(args: argparse.Namespace) -> int:
     """Write the piece, and print a line."""
-    from dataclasses import replace
-
     from audioseq.arguments import counted
-    from audioseq.cli.fill import tracks_of
+    from audioseq.cli.fill import melody_of
     from audioseq.midi.files import save_midi
-    from audioseq.midi.parsing import read_score
 
     common.check_out_midi(args.out)
-    score = read_score(args.melody)
-    if args.track is not None:
-        places = tracks_of(args.track, [who.name for who in score.instruments])
-        keep = [place in places for place in score.notes["track"].tolist()]
-        score = replace(score, notes=score.notes[keep])
+    score = melody_of(args.melody, args.track)
     common.load_tensorflow()
     from audioseq.music.generator import SequenceGenerator
 
