@@ -16,7 +16,7 @@ from audioseq.data.clips import UNKNOWN, ClipSet
 from audioseq.data.negatives import find_negatives
 from audioseq.data.unknown import with_negatives
 
-SR, N = 8000, 4000
+SR, N, EPOCHS = 8000, 4000, 5
 NAMES = ("low", "high", UNKNOWN)
 
 
@@ -52,7 +52,7 @@ def trained():
     return trainees.AugmentedClassifier(aq.SequenceClassifier(feature, network, NAMES, duration=N / SR))
 
 
-def run(out, negatives, epochs, settings_epochs=6, **options):
+def run(out, negatives, epochs, **options):
     model, data = trained(), with_negatives(clips(), negatives, count=16)
     watch = [training.HardNegatives(model.kept, data, out, minutes=1.0, threshold=0.4)]
 
@@ -61,13 +61,13 @@ def run(out, negatives, epochs, settings_epochs=6, **options):
             if epoch + 1 == epochs:
                 self.model.stop_training = True
 
-    settings = training.Settings(epochs=settings_epochs, batch_size=8, learning_rate=5e-3)
+    settings = training.Settings(epochs=EPOCHS, batch_size=8, learning_rate=5e-3)
     fitted = training.fit(model, data, clips(), settings, out=out, callbacks=[*watch, Stop()], verbose=0, **options)
     return fitted, data
 
 
 def test_it_draws_windows_where_a_word_was_detected(negatives, tmp_path):
-    fitted, data = run(tmp_path, negatives, 6)
+    fitted, data = run(tmp_path, negatives, EPOCHS)
     found = np.concatenate(list(data.mined.values()))
     # each is in a tone: half a second from 10 s and from 40 s on
     away = np.abs((found / SR % 30) - 10.25)
@@ -88,9 +88,9 @@ def test_it_draws_windows_where_a_word_was_detected(negatives, tmp_path):
 
 
 def test_a_run_that_goes_on_ends_with_the_same_bits(negatives, tmp_path):
-    whole, _ = run(tmp_path / "whole", negatives, 6)
+    whole, _ = run(tmp_path / "whole", negatives, EPOCHS)
     run(tmp_path / "cut", negatives, 3)
-    rest, _ = run(tmp_path / "cut", negatives, 6, resume=True)
+    rest, _ = run(tmp_path / "cut", negatives, EPOCHS, resume=True)
     assert [row["loss"] for row in rest.history] == [row["loss"] for row in whole.history]
     with np.load(tmp_path / "whole/mined.npz") as a, np.load(tmp_path / "cut/mined.npz") as b:
         assert a.files == b.files
