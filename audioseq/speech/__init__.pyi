@@ -13,6 +13,7 @@ from . import (
 )
 from .alarms import (
     FalseAlarms as FalseAlarms,
+    detected_in as detected_in,
     false_alarms as false_alarms,
 )
 from .calibration import (

@@ -7,10 +7,10 @@ from dataclasses import dataclass
 
 from audioseq.data.negatives import Negatives
 from audioseq.speech.classifier import SequenceClassifier
-from audioseq.speech.detector import Detector, Event, stream_of
+from audioseq.speech.detector import Detector, Event
 from audioseq.speech.thresholds import poisson_bound, scores_of
 
-__all__ = ["FalseAlarms", "false_alarms"]
+__all__ = ["FalseAlarms", "detected_in", "false_alarms"]
 
 SHOWN = 3
 
@@ -72,15 +72,18 @@ def false_alarms(
         >>> aq.speech.false_alarms(model, noise, threshold=0.9).per_hour()
         0.0
     """
-    detector = Detector(model, threshold=threshold)
-    stream, found = stream_of(model), []
-    for i, ((begin, end), name, start) in enumerate(
-        zip(negatives.stretches.tolist(), negatives.names, negatives.starts, strict=True)
-    ):
+    detector, found = Detector(model, threshold=threshold), []
+    for i, (name, start) in enumerate(zip(negatives.names, negatives.starts, strict=True)):
         if progress is not None:
             progress(i, len(negatives.stretches))
-        scores, _ = scores_of(stream, negatives.samples[begin:end].astype("float32") / 32768)
-        for event in detector.events_of(scores):
+        for event in detected_in(detector, negatives, i):
             found.append((name, Event(event.start + start, event.end + start, event.label, event.score)))
     found.sort(key=lambda pair: -pair[1].score)
     return FalseAlarms(found, negatives.seconds / 3600, threshold)
+
+
+def detected_in(detector: Detector, negatives: Negatives, stretch: int) -> list[Event]:
+    """What is detected in one of the stretches, heard as a stream of its own; times are from its begin."""
+    begin, end = negatives.stretches[stretch]
+    scores, _ = scores_of(detector.stream, negatives.samples[begin:end].astype("float32") / 32768)
+    return detector.events_of(scores)

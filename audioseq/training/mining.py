@@ -12,10 +12,10 @@ from audioseq.arguments import require
 from audioseq.data.clips import ClipSet
 from audioseq.data.unknown import NegativeClips
 from audioseq.files import atomic_path
+from audioseq.speech.alarms import detected_in
 from audioseq.speech.classifier import SequenceClassifier
 from audioseq.speech.detector import Detector
 from audioseq.speech.streaming import Streaming
-from audioseq.speech.thresholds import scores_of
 from audioseq.training.runs import MINED
 from audioseq.training.workers import team
 
@@ -81,12 +81,11 @@ class HardNegatives(keras.callbacks.Callback):
         self.stream = self.stream or self.classifier.streaming()
         detector = Detector(self.stream, threshold=self.threshold)
         negatives, part = self.negatives, self.parts[epoch % len(self.parts)]
-        found, samples = [], 0
-        for begin, end in negatives.stretches[part].tolist():
-            scores, n = scores_of(self.stream, negatives.samples[begin:end].astype(np.float32) / 32768)
-            samples += n
-            for event in detector.events_of(scores):
-                found.append(begin + round(event.middle * negatives.sr))
+        found = [
+            int(negatives.stretches[stretch, 0]) + round(event.middle * negatives.sr)
+            for stretch in part
+            for event in detected_in(detector, negatives, stretch)
+        ]
         # what this part had in an earlier epoch counts no more
         before = self.mined.get(epoch + AHEAD - 1, np.empty(0, np.int64))
         stretch = np.searchsorted(negatives.stretches[:, 0], before, side="right") - 1
@@ -96,4 +95,6 @@ class HardNegatives(keras.callbacks.Callback):
         with atomic_path(self.file) as path, path.open("wb") as file:
             np.savez(file, **lists)
         if logs is not None:
-            logs["false_alarms_per_hour"] = len(found) / (samples / negatives.sr / 3600)
+            logs["false_alarms_per_hour"] = len(found) / (
+                float(np.diff(negatives.stretches[part]).sum()) / negatives.sr / 3600
+            )
