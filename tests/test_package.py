@@ -15,7 +15,7 @@ import audioseq as aq
 PACKAGE = ROOT / "audioseq"
 # a wing imports only from those before it
 WINGS = ("audio", "midi", "features", "tokens", "plots", "models", "data", "extraction", "speech", "music")
-WINGS += ("connected", "transcription", "loading", "memory", "training", "doctor", "exports", "cli")
+WINGS += ("connected", "transcription", "loading", "memory", "training", "doctor", "exports", "studio", "cli")
 DOOR = ("arguments", "files")  # what every room may know
 # within a wing, who may import each other: a description gives its layer, which is made of a description
 TOGETHER = ({"features.descriptions", "features.layer"},)

@@ -31,12 +31,14 @@ from audioseq.cli import (
     memory,
     plot,
     recipe,
+    studio,
     transcribe,
 )
 
 __all__ = ["main", "parser"]
 
 ROOMS = (
+    studio,
     classify,
     listen,
     enroll,
@@ -58,6 +60,7 @@ ROOMS = (
     recipe,
 )
 EXAMPLES = (
+    ("audioseq studio", "all of it in the browser: listen, teach, compose, transcribe"),
     ("audioseq classify left.wav", "which word a recording is"),
     ("audioseq listen --file meeting.wav", "which words are in a long recording, and when; without --file: microphone"),
     ("audioseq enroll --word lumos a.wav b.wav c.wav --out my.keras", "a recogniser that knows one word more"),

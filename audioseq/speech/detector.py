@@ -136,6 +136,15 @@ class Detector:
         self.heard = np.zeros(0, np.float32)  # the last samples, for the verifier
         self.waiting: list[Event] = []  # events whose whole word is not there yet
 
+    def set_threshold(self, threshold: float | Mapping[str, float]) -> None:
+        """Other thresholds from the next block on; what it heard so far stays.
+
+        Raises:
+            StreamError: as for a new detector.
+        """
+        self.thresholds = _thresholds(threshold, self.words)
+        self.picker.thresholds = _levels(self)
+
     @property
     def average(self) -> dict[str, float]:
         """The averaged probability of each word now."""
@@ -215,6 +224,12 @@ def _thresholds(threshold: float | Mapping[str, float], words: Mapping[str, int]
     return {name: float(given.get(name, 0.5)) for name in words}
 
 
+def _levels(detector: Detector) -> np.ndarray:
+    """The threshold of each word, infinite where none is ever enough."""
+    thresholds = np.array([detector.thresholds[name] for name in detector.words])
+    return np.where(thresholds < 1, thresholds, np.inf)
+
+
 class _Picker:
     """Scores to events."""
 
@@ -222,8 +237,7 @@ class _Picker:
         stream = detector.stream
         self.names = list(detector.words)
         self.columns = np.array([detector.words[name] for name in self.names], int)
-        thresholds = np.array([detector.thresholds[name] for name in self.names])
-        self.thresholds = np.where(thresholds < 1, thresholds, np.inf)
+        self.thresholds = _levels(detector)
         self.rows = max(1, round(detector.smoothing / stream.hop))
         self.refractory, self.latency = detector.refractory, stream.latency
         self.recent = np.zeros((self.rows - 1, len(self.columns)), np.float32)  # scores that an average still holds
