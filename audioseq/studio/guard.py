@@ -75,7 +75,7 @@ class Guard:
             return 403, "the Host of the request is not this server's"
         if len(origin) > 1 or (origin and origin[0] not in {b"http://" + one for one in self.hosts}):
             return 403, "the Origin of the request is another page"
-        if not scope["path"].startswith("/api"):
+        if not scope["path"].startswith("/api/"):
             return None
         given = headers.get(b"x-audioseq-token", [])
         if scope["type"] == "websocket":  # where a page cannot set headers
