@@ -141,7 +141,7 @@ class Teaching:
 
     # -------------------------------------------------------------------------------------------------- trained
 
-    def train(self, *, epochs: int = 30, words: list[str] | None = None, resume: bool = False) -> dict[str, Any]:
+    def train(self, *, epochs: int = 80, words: list[str] | None = None, resume: bool = False) -> dict[str, Any]:
         """Begin a training on the recordings, or go on with the one that was interrupted.
 
         Raises:

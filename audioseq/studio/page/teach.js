@@ -22,7 +22,7 @@ export function mount(root, { api, toast, onModels, refresh, show }) {
   const name = h("input", { type: "text", maxLength: 48, value: "my words", dataset: { test: "name" } });
   const enroll = h("button", { class: "button primary", dataset: { test: "enroll" }, onclick: enrollWords }, "Enroll");
   const enrolled = h("div", { class: "stack", dataset: { test: "enrolled" }, role: "status" });
-  const epochs = h("input", { type: "number", min: 1, max: 500, value: 30 });
+  const epochs = h("input", { type: "number", min: 1, max: 500, value: 80 });
   const train = h("button", { class: "button primary", dataset: { test: "train" }, onclick: () => begin(false) }, "Train");
   const resume = h("button", { class: "button", dataset: { test: "resume" }, hidden: true, onclick: () => begin(true) }, "Go on");
   const stop = h("button", { class: "button", dataset: { test: "stop" }, hidden: true, onclick: end }, "Stop");
