@@ -3,7 +3,7 @@
 Every public name is loaded when it is first used, so that `import audioseq` costs milliseconds and reading audio or
 computing features never loads TensorFlow. The folders are wings; each reads only from those before it: `audio`, `midi`,
 `features`, `tokens`, `plots`, `models`, `data`, `extraction`, `speech`, `music`, `transcription`, `loading`,
-`memory`, `training`, `doctor`, `exports`, `cli`.
+`memory`, `training`, `doctor`, `exports`, `studio`, `cli`.
 """
 
 import importlib

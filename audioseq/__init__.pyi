@@ -14,6 +14,7 @@ from . import (
     music as music,
     plots as plots,
     speech as speech,
+    studio as studio,
     tokens as tokens,
     training as training,
     transcription as transcription,

@@ -14,6 +14,7 @@ from . import (
     manners as manners,
     options as options,
     particles as particles,
+    piece as piece,
     planning as planning,
     sampling as sampling,
     statistics as statistics,
@@ -129,6 +130,9 @@ from .options import (
 from .particles import (
     Given as Given,
     Particles as Particles,
+)
+from .piece import (
+    Piece as Piece,
 )
 from .planning import (
     Plan as Plan,

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from audioseq.arguments import require
-from audioseq.midi.score import Instrument, Score, as_pretty_midi, as_score, notes_of
+from audioseq.midi.score import Instrument, Score, as_score, notes_of
 from audioseq.music.harmony import NAMES, QUALITIES, SCALES, Chord, key_number, key_of, parse_chords
 from audioseq.music.learnt import melody_notes
 
@@ -76,7 +76,9 @@ def accompany(
         >>> [instrument.name for instrument in song.instruments][1:]
         ['chords', 'bass']
     """
-    return as_pretty_midi(accompany_score(as_score(melody), chords=chords, key=key, pattern=pattern))
+    from audioseq.music.piece import Piece  # which needs pretty_midi
+
+    return Piece.of(accompany_score(as_score(melody), chords=chords, key=key, pattern=pattern))
 
 
 def accompany_score(score: Score, *, chords: str | None = None, key: str | None = None, pattern: str = "folk") -> Score:

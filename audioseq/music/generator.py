@@ -19,7 +19,7 @@ import keras
 import numpy as np
 
 from audioseq.arguments import is_whole, require
-from audioseq.midi.score import Score, as_pretty_midi
+from audioseq.midi.score import Score
 from audioseq.models.saving import WholeModel, full_precision
 from audioseq.models.tokens import TokenNetwork
 from audioseq.music.constraints import BeatConstraints, constraints_of
@@ -27,6 +27,7 @@ from audioseq.music.filling import fill, harmonise_score
 from audioseq.music.learnt import Learnt
 from audioseq.music.options import Options, is_meter, is_range, is_tempo
 from audioseq.music.particles import Particles
+from audioseq.music.piece import Piece
 from audioseq.music.planning import Plan, plan
 from audioseq.music.sampling import CHUNK, Sampler
 from audioseq.tokens.base import MOST_STEPS, Tokenizer
@@ -244,8 +245,7 @@ class SequenceGenerator(WholeModel):
         first, pieces = _seed(seed), []
         for i in range(count):
             score = fill(self, piece, bars, tracks=tracks, key=key, temperature=temperature, seed=first + i)
-            pieces.append(as_pretty_midi(score))
-            pieces[-1].seed = first + i
+            pieces.append(Piece.of(score, first + i))
         return pieces
 
     def harmonise(
@@ -268,7 +268,7 @@ class SequenceGenerator(WholeModel):
             ValueError: the melody has chords, no notes, or notes that the model does not know; or the model has no
                 parts of one voice each.
         """
-        return as_pretty_midi(harmonise_score(self, melody, key=key, temperature=temperature, seed=seed))
+        return Piece.of(harmonise_score(self, melody, key=key, temperature=temperature, seed=seed))
 
     def get_config(self) -> dict[str, Any]:
         return {
@@ -305,10 +305,7 @@ def write_pieces(
     options, first = dataclasses.replace(options or Options(), **changes), _seed(seed)
     plans = [plan(model, prompt, options, first + i) for i in range(count)]
     drawn = model.sampler.draw([one.job for one in plans], progress=progress)
-    pieces = [as_pretty_midi(one.score(tokens)) for one, tokens in zip(plans, drawn, strict=True)]
-    for piece, one in zip(pieces, plans, strict=True):
-        piece.seed = one.job.seed
-    return pieces
+    return [Piece.of(one.score(tokens), one.job.seed) for one, tokens in zip(plans, drawn, strict=True)]
 
 
 def stream_notes(

@@ -2,6 +2,7 @@ from . import (
     connected as connected,
     figure as figure,
     memory as memory,
+    notebook as notebook,
     piano_roll as piano_roll,
     recognition as recognition,
     series as series,
@@ -24,6 +25,11 @@ from .memory import (
     gradient_flow as gradient_flow,
     memory_page as memory_page,
     memory_share as memory_share,
+)
+from .notebook import (
+    player_html as player_html,
+    roll_html as roll_html,
+    scores_html as scores_html,
 )
 from .piano_roll import (
     notes as notes,

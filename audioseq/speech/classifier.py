@@ -16,6 +16,7 @@ from audioseq.arguments import is_name, is_number, require
 from audioseq.features.descriptions import Feature
 from audioseq.features.layer import FeatureLayer
 from audioseq.models.saving import WholeModel, full_precision
+from audioseq.plots.notebook import scores_html
 
 if TYPE_CHECKING:
     from audioseq.speech.streaming import Streaming
@@ -48,6 +49,9 @@ class Classification:
     def __repr__(self) -> str:
         shown = [f"{name} {score:.1%}" for name, score in list(self.scores.items())[:SHOWN]]
         return f"Classification({', '.join(shown)}{_more(len(self.scores))})"
+
+    def _repr_html_(self) -> str:
+        return scores_html(self.scores, self.label)
 
 
 @keras.saving.register_keras_serializable("audioseq")

@@ -20,21 +20,26 @@ AUDIO, MIDI = "audio/*", "audio/midi"  # bodies that are files
 MOST_BYTES = {AUDIO: 200 * 2**20, MIDI: 4 * 2**20, None: 0}
 MOST_JSON = 8 * 2**20
 
-TEXT = {"type": "string", "maxLength": 2000}
-NAME = {"type": "string", "minLength": 1, "maxLength": 64}
-SEED = {"type": "integer", "minimum": 0, "maximum": 2**32 - 1, "description": "the same seed, the same result"}
-COUNT = {"type": "integer", "minimum": 1, "maximum": 8, "description": "suggestions"}
-BARS = {"type": "integer", "minimum": 1, "maximum": 512}
-TEMPERATURE = {"type": "number", "minimum": 0, "maximum": 5}
-TEMPO = {"type": "number", "minimum": 4, "maximum": 1000, "description": "quarter notes a minute"}
-SHARE = {"type": "number", "minimum": 0, "maximum": 1}
-THRESHOLD = {
+TEXT: dict[str, Any] = {"type": "string", "maxLength": 2000}
+NAME: dict[str, Any] = {"type": "string", "minLength": 1, "maxLength": 64}
+SEED: dict[str, Any] = {
+    "type": "integer",
+    "minimum": 0,
+    "maximum": 2**32 - 1,
+    "description": "the same seed, the same result",
+}
+COUNT: dict[str, Any] = {"type": "integer", "minimum": 1, "maximum": 8, "description": "suggestions"}
+BARS: dict[str, Any] = {"type": "integer", "minimum": 1, "maximum": 512}
+TEMPERATURE: dict[str, Any] = {"type": "number", "minimum": 0, "maximum": 5}
+TEMPO: dict[str, Any] = {"type": "number", "minimum": 4, "maximum": 1000, "description": "quarter notes a minute"}
+SHARE: dict[str, Any] = {"type": "number", "minimum": 0, "maximum": 1}
+THRESHOLD: dict[str, Any] = {
     "description": "least averaged probability of a word, of all or by word",
     "anyOf": [SHARE, {"type": "object", "additionalProperties": SHARE, "maxProperties": 1000}],
 }
 
 
-def body(required: tuple[str, ...] = (), **properties: Any) -> dict[str, Any]:
+def body(required: tuple[str, ...] = (), /, **properties: Any) -> dict[str, Any]:
     """The schema of an object that has these properties alone."""
     return {
         "type": "object",

@@ -16,6 +16,7 @@ import numpy as np
 
 from audioseq.arguments import is_number, require
 from audioseq.audio import reading, resampling
+from audioseq.plots.notebook import roll_html
 from audioseq.transcription.decoding import as_midi, notes_of_events
 from audioseq.transcription.streaming import Hearing, TranscriptionStream
 
@@ -50,6 +51,9 @@ class Heard:
     def __repr__(self) -> str:
         tuned = "" if self.tuning is None else f", {self.tuning:+.0f} cents" + ", corrected" * self.corrected
         return f"Heard({len(self.notes):,} notes in {self.seconds:.1f} s{tuned})"
+
+    def _repr_html_(self) -> str:
+        return roll_html(self.midi())
 
     def midi(self) -> pretty_midi.PrettyMIDI:
         """The notes as a `pretty_midi.PrettyMIDI`."""
