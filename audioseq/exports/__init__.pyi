@@ -3,6 +3,7 @@ from . import (
     graphs as graphs,
     notes as notes,
     parity as parity,
+    recurrent as recurrent,
     runtimes as runtimes,
     transcribers as transcribers,
     writing as writing,
@@ -29,6 +30,11 @@ from .parity import (
     ExportError as ExportError,
     ExportReport as ExportReport,
     ParityError as ParityError,
+)
+from .recurrent import (
+    as_nodes as as_nodes,
+    kind_of as kind_of,
+    packed as packed,
 )
 from .runtimes import (
     ConversionError as ConversionError,

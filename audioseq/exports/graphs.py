@@ -7,6 +7,7 @@ basis would weigh hundreds of megabytes, by two products with smaller ones.
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import math
 from pathlib import Path
@@ -15,6 +16,7 @@ from typing import Any
 import numpy as np
 from keras import ops
 
+from audioseq.exports.recurrent import as_nodes
 from audioseq.features.filters import band_blocks
 from audioseq.features.fronts import FrontEnd, Plan, plan_of, power_to, window_of
 from audioseq.features.logfrequency import Resolutions, rising_window
@@ -150,9 +152,10 @@ class Graph:
 
         module = tf.Module()
         module.model = self.model  # keeps its variables
-        module.function = self.function(stages)
         try:
-            tf.saved_model.save(module, str(folder), signatures={"serving_default": module.function})
+            with as_nodes(self.model) if self.plain else contextlib.nullcontext():
+                module.function = self.function(stages)
+                tf.saved_model.save(module, str(folder), signatures={"serving_default": module.function})
         except tf.errors.OpError as error:  # writing is an operation too: "{{node}} path; File too large [Op:SaveV2]"
             raise OSError(error.message.rsplit("; ", 1)[-1].split(" [Op:")[0]) from error
 

@@ -130,7 +130,12 @@ def _convert(request: dict[str, Any]) -> None:
 
         patch_tf2onnx()
         tf2onnx.convert.from_function(
-            function, function.input_signature, opset=17, output_path=request["out"], large_model=False
+            function,
+            function.input_signature,
+            opset=17,
+            custom_op_handlers={"CudnnRNN": (_recurrent_node, [])},
+            output_path=request["out"],
+            large_model=False,
         )
         return
     with tempfile.TemporaryDirectory(dir=Path(request["saved"]).parent) as folder:
@@ -142,6 +147,41 @@ def _convert(request: dict[str, Any]) -> None:
         if request["int8"]:
             converter.optimizations = [tf.lite.Optimize.DEFAULT]
         Path(request["out"]).write_bytes(converter.convert())
+
+
+def _recurrent_node(graph: Any, mark: Any, name: str, args: Any) -> None:
+    """ONNX's node in the place of a mark of the room `recurrent`."""
+    kind = mark.get_attr("rnn_mode").s.decode()
+    node, gates = {"lstm": ("LSTM", 4), "gru": ("GRU", 3)}.get(kind, ("RNN", 1))
+    units, features = graph.get_shape(mark.input[1])[2], graph.get_shape(mark.input[0])[2]
+    w, r, b = np.split(mark.inputs[3].get_tensor_value(as_list=False), np.cumsum([features, units]) * gates * units)
+    attributes: dict[str, Any] = {"hidden_size": units, "direction": "forward"}
+    if node == "RNN":
+        attributes["activations"] = ["Relu" if kind == "rnn_relu" else "Tanh"]
+    if node == "GRU":
+        attributes["linear_before_reset"] = int(len(b) == 2 * gates * units)
+    b = np.concatenate([b, np.zeros(2 * gates * units - len(b), np.float32)])  # without the state's, see `packed`
+    shapes = {"W": (1, gates * units, features), "R": (1, gates * units, units), "B": (1, 2 * gates * units)}
+    weights = [
+        graph.make_const(f"{name}_{key}", values.reshape(shapes[key])).output[0]
+        for key, values in zip(shapes, (w, r, b), strict=True)
+    ]
+    states = mark.input[1:3] if node == "LSTM" else mark.input[1:2]
+    y, h, c, _ = mark.output
+    sequence, dtypes, sizes = f"{name}_Y", mark.output_dtypes[:3], mark.output_shapes[:3]
+    axis = graph.make_const(f"{name}_axis", np.array([1], np.int64)).output[0]
+    graph.remove_node(name)
+    after = [h, c] if node == "LSTM" else [h]
+    graph.make_node(
+        node,
+        [mark.input[0], *weights, "", *states],
+        outputs=[sequence, *after],
+        attr=attributes,
+        dtypes=[dtypes[0], *dtypes[1 : 1 + len(after)]],
+        shapes=[None, *sizes[1 : 1 + len(after)]],
+        name=name,
+    )
+    graph.make_node("Squeeze", [sequence, axis], outputs=[y], dtypes=[dtypes[0]], shapes=[sizes[0]])
 
 
 class _LiteRT:
