@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import gzip
+import io
+import json
 import re
 import shutil
 import subprocess
 import sys
 from pathlib import Path
 
+import mido
 import numpy as np
 import pytest
 import soundfile
@@ -207,3 +210,131 @@ def test_the_page_is_small():
     page = Path(aq.__file__).parent / "studio" / "page"
     size = sum(len(gzip.compress(path.read_bytes())) for path in page.rglob("*") if path.is_file())
     assert 10_000 < size < 400_000
+
+
+# ------------------------------------------------------------------------------------------------------ compose
+
+ROLL = {"x": 48 + 38 * 2, "y": 26 + 13 * 9}  # in the first bar, of the canvas
+
+
+def stored(page):
+    """The piece as the page keeps it."""
+    page.wait_for_timeout(400)
+    return json.loads(page.evaluate("() => localStorage.getItem('audioseq.piece')"))
+
+
+def begun(opened, **how):
+    page = opened("compose", **how)
+    page.get_by_text("on this machine alone").wait_for()
+    page.click("[data-test=tune]")
+    page.wait_for_function("() => /^[1-9]/.test(document.querySelector('[data-test=note-count]').textContent)")
+    return page
+
+
+def count(page):
+    return int(re.match(r"\d+", page.inner_text("[data-test=note-count]")).group())
+
+
+def test_notes_are_drawn_and_undone(opened):
+    page = opened("compose")
+    page.get_by_text("on this machine alone").wait_for()
+    page.click("[data-test=roll]", position=ROLL, force=True)
+    assert count(page) == 1
+    (note,) = stored(page)["notes"]
+    assert 36 <= note[0] <= 96
+    page.keyboard.press("Control+z")
+    assert count(page) == 0
+    page.keyboard.press("Control+Shift+z")
+    assert stored(page)["notes"] == [note]
+    page.click("[data-test=select-all]")
+    page.focus("[data-test=roll]")
+    page.keyboard.press("Shift+ArrowUp")
+    assert stored(page)["notes"][0][0] == note[0] + 12
+    page.keyboard.press("Delete")
+    assert count(page) == 0
+
+
+def test_what_is_played_sounds_in_time(opened):
+    page = begun(opened)
+    piece = stored(page)
+    page.click("[data-test=play]")
+    page.wait_for_function("() => window.audioseqPlayer?.playing && window.audioseqPlayer.scheduled.length > 3")
+    levels, ahead = [], []
+    for _ in range(20):
+        page.wait_for_timeout(50)
+        levels.append(
+            page.evaluate(
+                "() => { const a = audioseqPlayer.analyser, x = new Float32Array(a.fftSize);"
+                "a.getFloatTimeDomainData(x); return Math.max(...x.map(Math.abs)); }"
+            )
+        )
+    assert max(levels) > 0.01
+    ahead = page.evaluate("() => audioseqPlayer.scheduled.map(({ when, begin }) => [when, begin])")
+    tempo, resolution = piece["tempos"][0][1] / 1e6, piece["resolution"]
+    onsets = sorted({note[3] * tempo / resolution for note in piece["notes"]})
+    begins = sorted({round(begin, 4) for _, begin in ahead})
+    assert all(min(abs(begin - onset) for onset in onsets) < 0.005 for begin in begins)
+    offsets = [when - begin for when, begin in ahead]
+    assert max(offsets) - min(offsets) < 0.005  # on the clock of the sound card
+
+
+def test_suggestions_are_taken_and_files_are_those_of_the_roll(opened):
+    page = opened("compose")
+    page.get_by_text("on this machine alone").wait_for()
+    page.click("[data-test=ideas]")
+    page.locator("[data-test=suggestion]").nth(3).wait_for()
+    page.locator("[data-test=suggestion-take]").nth(1).click()
+    piece = stored(page)
+    assert len(piece["tracks"]) == 4
+    for kind in ("mid", "wav", "png"):
+        with page.expect_download() as got:
+            page.click(f"[data-test=save-{kind}]")
+        data = got.value.path().read_bytes()
+        if kind == "mid":
+            midi = data
+            tracks = mido.MidiFile(file=io.BytesIO(data)).tracks
+            assert sum(m.type == "note_on" and m.velocity > 0 for t in tracks for m in t) == len(piece["notes"])
+        elif kind == "wav":
+            y, sr = soundfile.read(io.BytesIO(data))
+            assert len(y) / sr > 5
+            assert np.abs(y).max() > 0.05
+        else:
+            assert data.startswith(b"\x89PNG")
+    page.keyboard.press("Control+z")
+    page.set_input_files("[data-test=open-midi]", {"name": "a.mid", "mimeType": "audio/midi", "buffer": midi})
+    page.wait_for_function(
+        "n => document.querySelector('[data-test=note-count]').textContent.startsWith(`${n} `)", arg=len(piece["notes"])
+    )
+    page.reload()
+    page.get_by_text("on this machine alone").wait_for()
+    assert count(page) == len(piece["notes"])
+
+
+def test_bars_are_filled_and_the_rest_stays(opened):
+    page = opened("compose")
+    page.get_by_text("on this machine alone").wait_for()
+    page.click("[data-test=ideas]")
+    page.locator("[data-test=suggestion-take]").first.click()
+    before = stored(page)
+    page.evaluate("() => scrollTo(0, 0)")  # else the ruler may be under the head of the page
+    box = page.locator("[data-test=roll]").bounding_box()
+    page.mouse.move(box["x"] + 48 + 38 * 4.5, box["y"] + 10)
+    page.mouse.down()
+    page.mouse.move(box["x"] + 48 + 38 * 7.5, box["y"] + 10, steps=4)
+    page.mouse.up()
+    page.click("[data-test=make-fill]")
+    page.evaluate("() => document.querySelectorAll('[data-test=suggestion]').forEach((old) => old.remove())")
+    page.click("[data-test=make]")
+    page.locator("[data-test=suggestion]").nth(3).wait_for()
+    page.locator("[data-test=suggestion-take]").first.click()
+    after = stored(page)
+    bar = 4 * before["resolution"]
+    outside = {tuple(n) for n in before["notes"] if n[4] <= bar or n[3] >= 2 * bar}
+    assert outside <= {tuple(n) for n in after["notes"]}
+    assert {tuple(n) for n in after["notes"]} != {tuple(n) for n in before["notes"]}
+
+
+def test_a_piece_shows_what_the_network_remembers_of_it(opened):
+    page = begun(opened)
+    page.click("[data-test=memory]")
+    page.wait_for_function("() => document.querySelector('[data-test=memory-text]').textContent.length > 20")
