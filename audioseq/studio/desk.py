@@ -108,9 +108,10 @@ class Desk:
         chords = {"key": TEXT, "chords": TEXT}
         track = {"type": "integer", "minimum": 0, "maximum": 127, "description": "place of the melody in `tracks`"}
         pair = {"type": "array", "items": [BARS, BARS], "minItems": 2, "maxItems": 2}
+        length = {**BARS, "description": "in all, those of a piece that goes on included"}
+        part = {**SHARE, "exclusiveMinimum": 0}
         generate = body(
-            piece=PIECE, bars=BARS, form=TEXT, density={**SHARE, "exclusiveMinimum": 0}, instruments=TEXT,
-            top_p={**SHARE, "exclusiveMinimum": 0}, tempo=TEMPO, ending={"type": "boolean"},
+            piece=PIECE, bars=length, form=TEXT, density=part, instruments=TEXT, top_p=part, tempo=TEMPO, ending={"type": "boolean"},
             pitch_range={**pair, "items": [track, track]},
             **chords, **made,
         )  # fmt: skip

@@ -36,7 +36,6 @@ HOST = "127.0.0.1"
 PORTS = 20  # that are tried
 MOST_MESSAGE = 2**18  # bytes of a message of the WebSocket
 MOST_LISTENERS = 16
-MOST_DEPTH = 64  # of JSON
 
 hello = validator(body(("sr",), sr={"type": "integer"}, model=NAME, threshold=THRESHOLD))
 message = validator(

@@ -11,6 +11,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import httpx2
 import mido
 import numpy as np
 import pytest
@@ -194,6 +195,17 @@ def test_nothing_serious_stands_in_the_way_of_a_screen_reader(opened, view, sche
     assert serious == {}
     width = page.evaluate("() => document.documentElement.scrollWidth - innerWidth")
     assert width <= 0  # nothing lies beyond the right edge
+
+
+def test_work_ends_when_who_asked_has_gone(studio):
+    """A request that takes minutes is given up; the next one, which waits for it, is answered long before it would end."""
+    address, token = studio[0].split("/?token=")
+    with httpx2.Client(base_url=address, headers={"X-Audioseq-Token": token}, timeout=60) as client:
+        while "loading" in client.get("/api/models").text:
+            client.get("/api/choices")
+        with pytest.raises(httpx2.ReadTimeout):
+            client.post("/api/compose/generate", json={"bars": 512, "count": 8}, timeout=3)
+        assert client.post("/api/classify", content=voice("left").read_bytes()).status_code == 200
 
 
 def test_tabs_are_walked_by_the_keyboard(opened):
