@@ -111,7 +111,8 @@ class Desk:
         length = {**BARS, "description": "in all, those of a piece that goes on included"}
         part = {**SHARE, "exclusiveMinimum": 0}
         generate = body(
-            piece=PIECE, bars=length, form=TEXT, density=part, instruments=TEXT, top_p=part, tempo=TEMPO, ending={"type": "boolean"},
+            piece=PIECE, bars=length, form=TEXT, density=part, instruments=TEXT, top_p=part, tempo=TEMPO,
+            ending={"type": "boolean"},
             pitch_range={**pair, "items": [track, track]},
             **chords, **made,
         )  # fmt: skip
