@@ -23,7 +23,8 @@ def add_to(commands: Any) -> None:
         metavar="FILE",
         help="a model.keras, or `transcriber` for the one of notes; default: the recogniser, both come with audioseq",
     )
-    parser.add_argument("--format", required=True, choices=["savedmodel", "litert", "onnx"])
+    about = "web: a folder with a page that runs a recogniser in anyone's browser"
+    parser.add_argument("--format", required=True, choices=["savedmodel", "litert", "onnx", "web"], help=about)
     parser.add_argument("--int8", action="store_true", help="the network's weights in 8 bits (litert)")
     parser.add_argument(
         "--streaming",
@@ -35,6 +36,8 @@ def add_to(commands: Any) -> None:
     parser.add_argument("--out", required=True, metavar="DIR")
     parser.add_argument("--overwrite", action="store_true", help="replace what lies there, of any model")
     parser.add_argument("--json", action="store_true", help="print the report as JSON")
+    parser.add_argument("--runtime", metavar="DIR", help="LiteRT.js, unpacked, for web; default: fetched once by npm")
+    parser.add_argument("--unchecked", action="store_true", help="web: write it without a Chromium to compare it in")
 
 
 def export(args: argparse.Namespace) -> int:
@@ -58,10 +61,12 @@ def export(args: argparse.Namespace) -> int:
     clips = labels = None
     if isinstance(model, SequenceClassifier):
         clips, labels = checked_clips(model, args.model, args.data, args.unknown)
-    if args.int8 and clips is None:
+    if args.int8 and (clips is None or labels is None):
         print("error: --int8 compares labels on recordings: give their folder as --data DIR", file=sys.stderr)
         return common.USAGE
     progress_line("converting, and comparing with the Keras model")
+    if args.format == "web":
+        return export_page(model, args, clips)
     options = {"format": args.format, "int8": args.int8, "streaming": streaming, "overwrite": args.overwrite}
     report = write(model, args.out, clips=clips, labels=labels, **options)
     if args.json:
@@ -82,6 +87,42 @@ def export(args: argparse.Namespace) -> int:
     return common.DONE
 
 
+def export_page(model: Any, args: argparse.Namespace, clips: Any) -> int:
+    """Write the folder that runs in a browser, and print how near it is."""
+    import dataclasses
+
+    from audioseq.speech.classifier import SequenceClassifier
+    from audioseq.studio.web import export_site
+
+    if not isinstance(model, SequenceClassifier):
+        print(f"error: --format web is for recognisers. Received: a {type(model).__name__}", file=sys.stderr)
+        return common.USAGE
+    options = {"runtime": args.runtime, "unchecked": args.unchecked, "overwrite": args.overwrite}
+    report = export_site(model, args.out, clips=clips, **options)
+    if args.json:
+        print(json.dumps(dataclasses.asdict(report)))
+        return common.DONE
+    print(f"{report.folder}: a page of {report.gzip_bytes / 1e6:.1f} MB over the wire (gzip)")
+    if report.parity is None:
+        print("  in a browser             not compared (--unchecked)")
+    else:
+        print(f"  against the Keras model  {report.parity:.1e} at most, in Chromium")
+        print(f"  {report.block_ms:g} ms of a stream      {report.milliseconds:.2f} ms (median), in Chromium")
+    print(f"Serve it from any web server, or: python -m http.server --bind 127.0.0.1 -d {common.quoted(args.out)}")
+    return common.DONE
+
+
+def bundled_clips(model: Any) -> Any:
+    """Recordings that come with audioseq, two of each word, at the model's rate and length."""
+    import numpy as np
+
+    from audioseq.audio.reading import fit_length, load
+
+    folders = sorted(path for path in shipped("assets", "commands").iterdir() if not path.name.startswith("_"))
+    paths = [path for folder in folders if folder.is_dir() for path in sorted(folder.glob("*.flac"))[:2]]
+    return np.stack([fit_length(load(path, sr=model.sr)[0], model.n_samples) for path in paths])
+
+
 def checked_clips(model: Any, path: str | None, data: str | None, unknown: list[str]) -> tuple[Any, Any]:
     """Validation clips and labels to compare an export on: of `data`, else of the run that the model lies in."""
     from audioseq.data.splits import DatasetError
@@ -93,8 +134,8 @@ def checked_clips(model: Any, path: str | None, data: str | None, unknown: list[
         if trained_on is not None and Path(trained_on).is_dir():
             data, unknown = trained_on, settings["unknown"]
     if data is None:
-        print("no recordings to compare on (--data DIR): made sounds alone", file=sys.stderr)
-        return None, None
+        print("compared on the bundled words and made sounds; on recordings of yours by --data DIR", file=sys.stderr)
+        return bundled_clips(model), None
     check = word_folder(data, duration=model.duration, unknown=unknown).validation
     if check.class_names != model.class_names or check.sr != model.sr:
         raise DatasetError(f"{data}: has the classes {', '.join(check.class_names)}, which are not the model's")

@@ -10,6 +10,7 @@ from . import (
     shelf as shelf,
     sounds as sounds,
     teaching as teaching,
+    web as web,
 )
 from .api import (
     AUDIO as AUDIO,
@@ -71,4 +72,10 @@ from .sounds import (
 )
 from .teaching import (
     Teaching as Teaching,
+)
+from .web import (
+    WebReport as WebReport,
+    export_site as export_site,
+    in_browser as in_browser,
+    runtime_folder as runtime_folder,
 )

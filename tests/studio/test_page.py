@@ -198,7 +198,7 @@ def test_nothing_serious_stands_in_the_way_of_a_screen_reader(opened, view, sche
 
 
 def test_work_ends_when_who_asked_has_gone(studio):
-    """A request that takes minutes is given up; the next one, which waits for it, is answered long before it would end."""
+    """A request that takes minutes is given up, so that the next one, which waits for it, is answered."""
     address, token = studio[0].split("/?token=")
     with httpx2.Client(base_url=address, headers={"X-Audioseq-Token": token}, timeout=60) as client:
         while "loading" in client.get("/api/models").text:

@@ -8,8 +8,9 @@ function explained(error) {
   return new Error(help[error.name] ?? `The microphone cannot be opened: ${error.message}`);
 }
 
-/** Open the microphone; `onBlock` gets Float32Array blocks. Gives `{ sr, close }`; throws an Error that can be shown. */
-export async function openMicrophone(onBlock) {
+/** Open the microphone; `onBlock` gets Float32Array blocks at `sampleRate`, by default the microphone's own. Gives
+ * `{ sr, close }`; throws an Error that can be shown. */
+export async function openMicrophone(onBlock, sampleRate) {
   if (!navigator.mediaDevices?.getUserMedia || !globalThis.AudioWorkletNode) {
     throw new Error("This browser gives no samples of a microphone (AudioWorklet). A newer one does; files work here too.");
   }
@@ -21,7 +22,7 @@ export async function openMicrophone(onBlock) {
   } catch (error) {
     throw explained(error);
   }
-  const context = new AudioContext();
+  const context = new AudioContext({ sampleRate });
   await context.audioWorklet.addModule("worklet.js");
   const source = context.createMediaStreamSource(stream);
   const node = new AudioWorkletNode(context, "blocks", { numberOfOutputs: 0, channelCount: 1, channelCountMode: "explicit" });
