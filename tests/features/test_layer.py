@@ -200,6 +200,9 @@ def test_without_lengths_there_is_no_mask():
 
 @pytest.fixture
 def mixed_float16():
+    if "ONEDNN_MAX_CPU_ISA" in os.environ:
+        # tf.matmul of float16 ends the process, as TensorFlow 2.21 asks the processor and oneDNN the variable
+        pytest.skip("TensorFlow crashes on float16 under ONEDNN_MAX_CPU_ISA where the processor has AVX512-FP16")
     before = keras.config.dtype_policy()
     keras.config.set_dtype_policy("mixed_float16")
     yield
