@@ -1,5 +1,6 @@
 """Feature descriptions as a Keras layer: the numbers of NumPy and librosa, however the layer is run."""
 
+import os
 from dataclasses import dataclass
 
 import keras
