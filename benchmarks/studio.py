@@ -5,8 +5,8 @@
 Parts, by default all of them, each with a studio of its own on loopback. `start`: from the command to the page in
 Chromium, and to the models. `delay`: from the block that makes a word known leaving the page to the word standing in
 it. `tabs`: eight streams of a microphone in real time for half a minute; whether each block was answered, and how late.
-`hour`: the memory of the server over an hour of sound, sent as fast as it is taken, and that of the page over two
-minutes in real time. `size`: of the page, gzip. `fuzz`: requests and messages that are malformed, out of range or half
+`hour`: the memory of the server and of the page (JavaScript after garbage collection, and its process) over an hour of
+listening in real time. `size`: of the page, gzip. `fuzz`: requests and messages that are malformed, out of range or half
 right; the studio must answer each without a traceback or a file outside its folder, and still work. Chromium is found
 on the PATH.
 """
@@ -41,6 +41,12 @@ SR, BLOCK = 16000, 2048
 FLAGS = ["--no-sandbox", "--use-fake-ui-for-media-stream", "--use-fake-device-for-media-stream"]
 
 
+def resident(process: Path) -> float:
+    """Megabytes of memory that a process of /proc holds."""
+    text = (process / "status").read_text(encoding="ascii")
+    return int(re.search(r"VmRSS:\s+(\d+)", text)[1]) / 1024  # type: ignore[index]
+
+
 class Studio:
     """A studio that runs; `errors` is what it printed there."""
 
@@ -68,8 +74,7 @@ class Studio:
 
     def megabytes(self) -> float:
         """Of memory that the server holds."""
-        text = Path(f"/proc/{self.process.pid}/status").read_text(encoding="ascii")
-        return int(re.search(r"VmRSS:\s+(\d+)", text)[1]) / 1024  # type: ignore[index]
+        return resident(Path(f"/proc/{self.process.pid}"))
 
     def errors(self) -> str:
         return (self.folder / "errors.txt").read_text(encoding="utf-8")
@@ -205,48 +210,40 @@ def tabs(args: argparse.Namespace) -> dict[str, Any]:
 
 
 def hour(args: argparse.Namespace) -> dict[str, Any]:
-    from websockets.sync.client import connect
-
-    held: dict[int, float] = {}
-    with a_studio() as studio:
+    marks = sorted({minute for minute in (1, 5, args.minutes // 2, args.minutes) if minute >= 1})
+    found: dict[int, dict[str, float]] = {}
+    with a_studio() as studio, tempfile.TemporaryDirectory() as folder:
         studio.wait()
-        y = spoken(60)
-        with connect(studio.stream, max_size=None) as socket:
-            socket.send(json.dumps({"sr": SR}))
-            socket.recv()
-            began = time.perf_counter()
-            for minute in range(1, args.minutes + 1):
-                for at in range(0, len(y), BLOCK):
-                    socket.send(y[at : at + BLOCK].astype("<f4").tobytes())
-                    socket.recv()
-                held[minute] = studio.megabytes()
-            speed = 60 * args.minutes / (time.perf_counter() - began)
-        browser = page_memory(studio)
-    marks = {minute: held[minute] for minute in (1, 5, args.minutes // 2, args.minutes) if minute in held}
-    shown = ", ".join(f"{value:.0f} MB at {minute} min" for minute, value in sorted(marks.items()))
-    print(f"hour     {args.minutes} min of sound at {speed:.0f} times real time: server {shown}; page {browser}")
-    return {"server_mb": marks, "page_mb": browser, "times_real_time": speed}
-
-
-def page_memory(studio: Studio) -> dict[str, float]:
-    """Megabytes of JavaScript after garbage collection, after half a minute of listening and after two."""
-    found = {}
-    with tempfile.TemporaryDirectory() as folder:
         wav = Path(folder) / "mic.wav"
-        soundfile.write(wav, spoken(20), SR, subtype="PCM_16")
+        soundfile.write(wav, spoken(60), SR, subtype="PCM_16")
         with a_browser(f"--use-file-for-fake-audio-capture={wav}") as browser:
             page = browser.new_page()
             page.goto(studio.url)
             page.wait_for_selector("[data-test=listen]:not(:disabled)")
             page.click("[data-test=listen]")
+            page.check("[data-test=map]")
             session = page.context.new_cdp_session(page)
-            before = 0
-            for seconds in (30, 120):
-                page.wait_for_timeout(1000 * (seconds - before))
+            began = time.perf_counter()
+            for minute in marks:
+                page.wait_for_timeout(max(0.0, 60e3 * minute - 1e3 * (time.perf_counter() - began)))
                 session.send("HeapProfiler.collectGarbage")
-                found[f"{seconds} s"] = session.send("Runtime.getHeapUsage")["usedSize"] / 2**20
-                before = seconds
-    return {name: round(value, 2) for name, value in found.items()}
+                heap = session.send("Runtime.getHeapUsage")["usedSize"] / 2**20
+                found[minute] = {"server": studio.megabytes(), "heap": heap, "tab": tab_megabytes()}
+                shown = ", ".join(f"{name} {value:.1f} MB" for name, value in found[minute].items())
+                print(f"hour     after {minute} min of listening: {shown}", flush=True)
+            clock = page.inner_text("[data-test=seconds]")
+        print(f"hour     the page has listened to {clock}; printed by the server: {studio.errors()[-300:]!r}")
+    return {"mb": found, "listened": clock}
+
+
+def tab_megabytes() -> float:
+    """Of memory that the greatest of Chromium's pages holds."""
+    held = []
+    for process in Path("/proc").iterdir():
+        with contextlib.suppress(OSError):
+            if b"--type=renderer" in (process / "cmdline").read_bytes():
+                held.append(resident(process))
+    return max(held)
 
 
 def size(args: argparse.Namespace) -> dict[str, Any]:
