@@ -6,9 +6,9 @@ Parts, by default all of them, each with a studio of its own on loopback. `start
 Chromium, and to the models. `delay`: from the block that makes a word known leaving the page to the word standing in
 it. `tabs`: eight streams of a microphone in real time for half a minute; whether each block was answered, and how late.
 `hour`: the memory of the server and of the page (JavaScript after garbage collection, and its process) over an hour of
-listening in real time. `size`: of the page, gzip. `fuzz`: requests and messages that are malformed, out of range or half
-right; the studio must answer each without a traceback or a file outside its folder, and still work. Chromium is found
-on the PATH.
+listening in real time. `size`: of the page, gzip. `fuzz`: requests and messages that are malformed, out of range or
+half right; the studio must answer each without a traceback or a file outside its folder, and still work. Chromium is
+found on the PATH.
 """
 
 from __future__ import annotations

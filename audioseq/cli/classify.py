@@ -28,7 +28,7 @@ def classify(args: argparse.Namespace) -> int:
     from audioseq.data.clips import UNKNOWN
     from audioseq.speech.classifier import SequenceClassifier
 
-    model, failed = common.load(args.model, SequenceClassifier, rejects=True), False
+    model, failed = common.load(args.model, SequenceClassifier), False
     for file in args.files:
         try:
             found, seconds = model.classify(file), info(file).duration

@@ -167,15 +167,13 @@ def add_model(parser: argparse.ArgumentParser, kind: str) -> None:
     parser.add_argument("--model", metavar="FILE", help=f"a model.keras; default: the {kind} that comes with audioseq")
 
 
-def load(path: str | None, kind: Any = None, *, rejects: bool = False) -> Any:
-    """A model of a class, by default the one that comes with audioseq; `rejects`: the recogniser on Google's embedding,
-    which knows other words from its own.
-    """
+def load(path: str | None, kind: Any = None) -> Any:
+    """A model of a class, by default the one that comes with audioseq."""
     from audioseq.loading.load import load_model
 
     if path is None:
         music = getattr(kind, "__name__", "") == "SequenceGenerator"
-        path = str(shipped("assets", "music" if music else "fewshot" if rejects else "speech", "model.keras"))
+        path = str(shipped("assets", "music" if music else "fewshot", "model.keras"))
     return load_model(path, kind)
 
 

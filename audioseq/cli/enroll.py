@@ -39,7 +39,7 @@ def enroll(args: argparse.Namespace) -> int:
     from audioseq.speech import enrolment
     from audioseq.speech.classifier import SequenceClassifier
 
-    model = common.load(args.model, SequenceClassifier, rejects=True)
+    model = common.load(args.model, SequenceClassifier)
     if args.forget:
         model = enrolment.forget(model, args.forget)
         model.save(args.out)

@@ -45,7 +45,7 @@ def listen(args: argparse.Namespace) -> int:
     from audioseq.speech.detector import Detector
     from audioseq.speech.verifier import Verifier
 
-    model = common.load(args.model, SequenceClassifier, rejects=True)
+    model = common.load(args.model, SequenceClassifier)
     blocks = None if args.file is None else stream(args.file, sr=model.sr, block=1.0)
     threshold = read_thresholds(args.thresholds) if args.thresholds else args.threshold
     verifier = None if args.verify is None else Verifier(common.load(args.verify, SequenceClassifier))

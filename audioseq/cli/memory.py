@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from audioseq.cli import common
+from audioseq.files import shipped
 
 __all__ = ["add_to", "memory"]
 
@@ -46,7 +47,9 @@ def memory(args: argparse.Namespace) -> int:
     from audioseq.music.generator import SequenceGenerator
     from audioseq.speech.classifier import SequenceClassifier
 
-    model = common.load(args.model, SequenceGenerator if music else SequenceClassifier)
+    # of the recognisers that come with audioseq the one whose recurrent layer reads frame after frame
+    path = args.model or (None if music else str(shipped("assets", "speech", "model.keras")))
+    model = common.load(path, SequenceGenerator if music else SequenceClassifier)
     x: Any = _tokens(model, file, args.tokens) if music else file
     share = memory_share(model, x, args.layer, args.of)
     flow = gradient_flow(model, x, args.layer)

@@ -43,8 +43,8 @@ class ExportReport:
         file: path of what was written.
         format, int8, streaming: as requested.
         size: in bytes.
-        parity: difference to the Keras model, by tensor: the largest of the probabilities, the relative root mean
-            square of the states.
+        parity: difference to the Keras model, its transforms in 64 bits, by tensor: the largest of the probabilities,
+            the relative root mean square of the states.
         agreement: share of clips or steps with the label of the Keras model.
         n: clips or steps compared.
         accuracy: of the Keras model and of the file, where labels were given.
