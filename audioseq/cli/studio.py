@@ -37,14 +37,14 @@ def studio(args: argparse.Namespace) -> int:
     common.check_out_folder(args.work)
     from audioseq.files import FileError
     from audioseq.studio.desk import Desk
-    from audioseq.studio.guard import new_token
+    from audioseq.studio.guard import kept_token
     from audioseq.studio.server import application, listening_socket, serve
     from audioseq.studio.shelf import Shelf
 
     for path in args.model:
         if not Path(path).is_file():
             raise FileError(path, "there is no such file")
-    shelf, token = Shelf(args.model), new_token()
+    shelf, token = Shelf(args.model), kept_token(Path(args.work))
     at, chosen, moved = listening_socket(args.port)
     if moved:
         print(f"port {args.port} is taken; this is at {chosen}", file=sys.stderr)

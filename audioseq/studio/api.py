@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import re
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -106,6 +107,11 @@ class Endpoint:
         assert isinstance(self.body, dict)
         return validator(self.body)
 
+    @property
+    def plain_path(self) -> str:
+        """The path, its parameters without their types."""
+        return re.sub(r"{(\w+):\w+}", r"{\1}", self.path)
+
     def query_of(self, given: dict[str, str]) -> dict[str, str]:
         """The parameters of a query. Raises StudioError for others."""
         for name, value in given.items():
@@ -138,12 +144,12 @@ def openapi(endpoints: list[Endpoint]) -> dict[str, Any]:
     for one in endpoints:
         parameters = [
             {"name": name, "in": "path", "required": True, "schema": {"type": "string"}}
-            for name in (part[1:-1].partition(":")[0] for part in one.path.split("/") if part.startswith("{"))
+            for name in re.findall(r"{(\w+)}", one.plain_path)
         ]
         parameters += [{"name": name, "in": "query", "schema": schema} for name, schema in one.query.items()]
         operation: dict[str, Any] = {
             "summary": one.summary,
-            "operationId": f"{one.method.lower()}{one.path.replace('/', '_').translate(str.maketrans('', '', '{}'))}",
+            "operationId": f"{one.method.lower()}{re.sub('[{}]', '', one.plain_path).replace('/', '_')}",
             "parameters": parameters,
             "responses": {"200": {"description": "done"}, **dict.fromkeys(("400", "401", "403", "413"), wrong)},
         }
@@ -153,8 +159,7 @@ def openapi(endpoints: list[Endpoint]) -> dict[str, Any]:
         elif one.body is not None:
             file = {"schema": {"type": "string", "format": "binary"}}
             operation["requestBody"] = {"required": True, "content": {one.body: file}}
-        path = "/".join(f"{{{p[1:-1].partition(':')[0]}}}" if p.startswith("{") else p for p in one.path.split("/"))
-        paths.setdefault(path, {})[one.method.lower()] = operation
+        paths.setdefault(one.plain_path, {})[one.method.lower()] = operation
     return {
         "openapi": "3.1.0",
         "info": {

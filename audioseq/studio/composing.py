@@ -34,8 +34,6 @@ def _options(asked: dict[str, Any], *names: str) -> dict[str, Any]:
     options = {name: asked[name] for name in names if asked.get(name) not in (None, "")}
     if "pitch_range" in asked:
         options["pitch_range"] = tuple(asked["pitch_range"])
-    if "meter" in asked:
-        options["meter"] = tuple(asked["meter"])
     return options
 
 

@@ -61,8 +61,12 @@ class Desk:
             Endpoint("GET", "/api/openapi.json", "this description", lambda asked: openapi(self.endpoints)),
             Endpoint("GET", "/api/models", "the models, and whether they are loaded", self.models),
             Endpoint("GET", "/api/models/{id}", "a model as a .keras file", self.model_file),
+            Endpoint("GET", "/api/models/{id}/litert", "a recogniser's step in a stream for LiteRT", self.litert_file,
+                     heavy=True),
+            Endpoint("GET", "/api/models/{id}/web", "a recogniser as a page for any web server, .zip", self.web_file,
+                     query={"unchecked": {"type": "string", "enum": ["yes", "no"]}}, heavy=True),
             Endpoint("GET", "/api/choices", "names of instruments, patterns and keys", choices),
-        ]
+        ]  # fmt: skip
 
     def _speech(self) -> list[Endpoint]:
         query = {"model": NAME}
@@ -159,6 +163,21 @@ class Desk:
         if entry is None:
             raise StudioError(f"model is one of {', '.join(self.shelf.entries)}. Received: {asked.path['id']!r}", 404)
         return Binary(entry.path.read_bytes(), "application/octet-stream", f"{entry.id}.keras")
+
+    def litert_file(self, asked: Asked) -> Binary:
+        """A recogniser for telephones and small computers, if it gives the same numbers there."""
+        from audioseq.studio import web
+
+        entry = self.shelf.get("recogniser", asked.path["id"])
+        return Binary(web.step(entry.model), "application/octet-stream", f"{entry.id}.tflite")
+
+    def web_file(self, asked: Asked) -> Binary:
+        """A recogniser as a folder whose page runs in anyone's browser."""
+        from audioseq.studio import web
+
+        entry = self.shelf.get("recogniser", asked.path["id"])
+        data = web.archive(entry.model, entry.id, unchecked=asked.query.get("unchecked") == "yes")
+        return Binary(data, "application/zip", f"{entry.id}-web.zip")
 
     def classify(self, asked: Asked) -> dict[str, Any]:
         """The word of a recording, its score, and those of all."""

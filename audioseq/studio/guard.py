@@ -7,14 +7,18 @@ page's, so that no other page in the browser can read or start anything.
 
 from __future__ import annotations
 
+import contextlib
 import hmac
 import json
+import os
+import re
 import secrets
 from collections.abc import Awaitable, Callable, Iterable, MutableMapping
+from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs
 
-__all__ = ["Guard", "new_token"]
+__all__ = ["Guard", "kept_token"]
 
 Scope = MutableMapping[str, Any]
 App = Callable[[Scope, Any, Any], Awaitable[None]]
@@ -35,9 +39,23 @@ HEADERS = (
 )
 
 
-def new_token() -> str:
-    """Of 128 bits."""
-    return secrets.token_urlsafe(16)
+def kept_token(folder: Path) -> str:
+    """The token of a studio's folder, of 128 bits: an open page finds the server again when it is started anew.
+
+    Raises:
+        OSError: the folder cannot be written.
+    """
+    path = folder / "token"
+    with contextlib.suppress(OSError, UnicodeDecodeError):
+        text = path.read_text(encoding="ascii")
+        if re.fullmatch(r"[\w-]{22}", text) and not path.stat().st_mode & 0o077:
+            return text
+    token = secrets.token_urlsafe(16)
+    folder.mkdir(parents=True, exist_ok=True)
+    path.unlink(missing_ok=True)
+    with open(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w", encoding="ascii") as file:
+        file.write(token)
+    return token
 
 
 class Guard:

@@ -73,11 +73,12 @@ class Teaching:
 
     def to_json(self) -> dict[str, Any]:
         """The words, and the numbers of their recordings."""
+        recorded = {word: self.takes(word) for word in self._recorded()}
+        return {"words": [{"word": word, "takes": list(map(_number, takes))} for word, takes in recorded.items()]}
+
+    def _recorded(self) -> list[str]:
         folders = sorted(self.words.iterdir()) if self.words.is_dir() else []
-        words = {one.name: self.takes(one.name) for one in folders if one.is_dir() and NAME.fullmatch(one.name)}
-        return {
-            "words": [{"word": word, "takes": [_number(path) for path in takes]} for word, takes in words.items()],
-        }
+        return [one.name for one in folders if one.is_dir() and NAME.fullmatch(one.name)]
 
     def record(self, word: str, sound: bytes, speaker: str = "me") -> dict[str, Any]:
         """Keep a recording of a word; what is wrong with it is in `warnings`, and it is kept all the same.
@@ -92,7 +93,7 @@ class Teaching:
         about = judged(y)
         with self.lock:
             takes = self.takes(word)
-            if len(takes) >= MOST_TAKES or (not takes and len(self.to_json()["words"]) >= MOST_WORDS):
+            if len(takes) >= MOST_TAKES or (not takes and len(self._recorded()) >= MOST_WORDS):
                 raise StudioError(f"there is room for {MOST_WORDS} words and {MOST_TAKES} recordings of each", 409)
             number = 1 + max(map(_number, takes), default=0)
             name = f"{speaker}-{(number - 1) // ROUND + 1}_nohash_{number}.wav"
@@ -152,7 +153,7 @@ class Teaching:
                 raise StudioError("a training is running; stop it first", 409)
             data = self.run / "words"
             if not resume:
-                self._copy_words(words or [one["word"] for one in self.to_json()["words"]], data)
+                self._copy_words(words or self._recorded(), data)
                 write_json(self.run / "asked.json", {"epochs": epochs})
             elif not data.is_dir():
                 raise StudioError("there is no training to go on with", 409)

@@ -28,10 +28,12 @@ import numpy as np
 
 from audioseq.exports.graphs import StreamingGraph
 from audioseq.exports.parity import TOLERANCE, ExportError, ParityError
+from audioseq.exports.runtimes import ConversionError
 from audioseq.exports.writing import export
 from audioseq.files import atomic_folder, write_json
+from audioseq.studio.shelf import StudioError
 
-__all__ = ["WebReport", "export_site", "in_browser", "runtime_folder"]
+__all__ = ["WebReport", "archive", "export_site", "in_browser", "runtime_folder", "step"]
 
 PACKAGES = {  # of npm, with the SHA-256 of their archives
     "@litertjs/core@2.5.3": "a97660833e9e7e1063c95e12016718881240b14f7438728a2f62785e912d30fd",
@@ -110,6 +112,28 @@ def export_site(
             parity, milliseconds = _compared(graph, folder)
         size = sum(len(gzip.compress(path.read_bytes())) for path in folder.rglob("*") if _is_fetched(path))
     return WebReport(str(target), size, parity, milliseconds, 1e3 * graph.block / model.sr)
+
+
+def step(model: Any) -> bytes:
+    """The ``.tflite`` file of the step of a stream. Raises StudioError where the gate or the converter refuses it."""
+    with _taken_away() as work:
+        return Path(export(model, work, format="litert", streaming=True).file).read_bytes()
+
+
+def archive(model: Any, name: str, *, unchecked: bool = False) -> bytes:
+    """The folder of `export_site` as a ``.zip``, in it the folder `name`. Raises StudioError where it is refused."""
+    with _taken_away() as work:
+        export_site(model, work / name, unchecked=unchecked)
+        return Path(shutil.make_archive(str(work / "site"), "zip", work, name)).read_bytes()
+
+
+@contextlib.contextmanager
+def _taken_away() -> Iterator[Path]:
+    try:
+        with tempfile.TemporaryDirectory() as work:
+            yield Path(work)
+    except (ExportError, ConversionError) as error:
+        raise StudioError(str(error).replace("unchecked=True", "unchecked=yes"), 409) from error
 
 
 def runtime_folder(given: str | os.PathLike[str] | None = None) -> Path:

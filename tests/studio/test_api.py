@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import io
+import types
+import zipfile
 
 import mido
 import numpy as np
@@ -187,3 +189,52 @@ def test_the_description_has_every_endpoint_and_its_body(client, desk):
     assert len(operations) == len(desk.endpoints)
     names = [way["operationId"] for ways in described["paths"].values() for way in ways.values()]
     assert len(set(names)) == len(names)
+
+
+def test_a_recogniser_alone_is_taken_away_for_other_runtimes(client):
+    assert "is a composer" in client.get("/api/models/music/litert").json()["error"]
+    assert client.get("/api/models/nobody/web").status_code == 404
+    assert "unchecked is one of yes, no" in client.get("/api/models/speech/web?unchecked=perhaps").json()["error"]
+
+
+def test_a_step_is_taken_away_as_the_gate_let_it_through(client, monkeypatch):
+    from audioseq.exports.parity import ParityError
+    from audioseq.studio import web
+
+    def written(model, out, *, format, streaming):
+        assert (format, streaming, model.class_names[-1]) == ("litert", True, "_silence_")
+        (out / "model.tflite").write_bytes(b"a step")
+        return types.SimpleNamespace(file=str(out / "model.tflite"))
+
+    monkeypatch.setattr(web, "export", written)
+    assert client.get("/api/models/speech/litert").content == b"a step"
+
+    def refused(*args, **options):
+        raise ParityError("scores", "differ")
+
+    monkeypatch.setattr(web, "export", refused)
+    answer = client.get("/api/models/speech/litert")
+    assert (answer.status_code, answer.json()["error"]) == (409, "scores: differ")
+
+
+def test_a_page_that_cannot_be_compared_is_refused(client, monkeypatch):
+    from audioseq.studio import web
+
+    monkeypatch.setattr(web, "_chromium", lambda: None)
+    answer = client.get("/api/models/speech/web")
+    assert answer.status_code == 409
+    assert "needs Chromium" in answer.json()["error"]
+
+
+def test_a_page_is_taken_away_as_an_archive(client, monkeypatch):
+    from audioseq.studio import web
+
+    def written(model, out, *, unchecked):
+        out.mkdir()
+        (out / "model.json").write_text(f'{{"unchecked": {str(unchecked).lower()}}}')
+
+    monkeypatch.setattr(web, "export_site", written)
+    answer = client.get("/api/models/speech/web?unchecked=yes")
+    assert answer.headers["content-disposition"].endswith('"speech-web.zip"')
+    with zipfile.ZipFile(io.BytesIO(answer.content)) as archive:
+        assert archive.read("speech/model.json") == b'{"unchecked": true}'

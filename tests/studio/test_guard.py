@@ -6,7 +6,7 @@ import pytest
 from starlette.testclient import TestClient
 from starlette.websockets import WebSocketDisconnect
 
-from audioseq.studio.guard import new_token
+from audioseq.studio.guard import kept_token
 from audioseq.studio.server import application
 
 PORT, TOKEN = 8765, "open"
@@ -79,6 +79,18 @@ def test_no_file_outside_the_page_is_served(stranger, path):
     assert b"import" not in answer.content
 
 
-def test_tokens_differ_and_are_long():
-    assert len({new_token() for _ in range(100)}) == 100
-    assert len(new_token()) >= 22
+def test_tokens_differ_by_folder_and_are_long(tmp_path):
+    tokens = {kept_token(tmp_path / str(i)) for i in range(100)}
+    assert len(tokens) == 100
+    assert min(map(len, tokens)) >= 22
+
+
+def test_a_token_is_kept_for_its_owner_alone(tmp_path):
+    token, path = kept_token(tmp_path), tmp_path / "token"
+    assert kept_token(tmp_path) == token
+    assert path.stat().st_mode & 0o077 == 0
+    path.chmod(0o644)  # who else has read it?
+    other = kept_token(tmp_path)
+    assert other != token
+    path.write_text("short")
+    assert kept_token(tmp_path) not in (other, "short")

@@ -140,8 +140,20 @@ def test_five_recordings_and_the_sixth_is_recognised(opened, tmp_path):
     page.click("[data-test=enroll]")
     page.get_by_text("mine knows stop").wait_for()
     with page.expect_download() as got:
-        page.click("[data-test=download]")
+        page.click("[data-test=download-keras]")
     assert aq.load_model(got.value.path().rename(tmp_path / "mine.keras")).class_names[-1] == "stop"
+    # a conversion takes half a minute, and tests/exports has it; here it is what the page makes of the answers
+    page.route("**/api/models/mine/litert", lambda route: route.fulfill(body=b"a step"))
+    with page.expect_download() as got:
+        page.click("[data-test=download-litert]")
+    assert got.value.suggested_filename == "mine.tflite"
+    page.get_by_text("mine.tflite gives the model's scores").wait_for()
+    page.route(
+        "**/api/models/mine/web", lambda route: route.fulfill(status=409, json={"error": "there is no Chromium"})
+    )
+    page.click("[data-test=download-web]")
+    page.get_by_text("there is no Chromium").wait_for()
+    page.get_by_text("Download the web page, not compared").wait_for()
     page.click("#tab-listen")
     page.select_option("[data-test=model]", "mine")
     listening(page)
@@ -344,6 +356,43 @@ def test_bars_are_filled_and_the_rest_stays(opened):
     outside = {tuple(n) for n in before["notes"] if n[4] <= bar or n[3] >= 2 * bar}
     assert outside <= {tuple(n) for n in after["notes"]}
     assert {tuple(n) for n in after["notes"]} != {tuple(n) for n in before["notes"]}
+
+
+def test_an_accompaniment_leaves_the_other_tracks(opened):
+    page = begun(opened)
+    before = stored(page)
+    page.click("[data-test=make-accompany]")
+    page.click("[data-test=make]")
+    page.locator("[data-test=suggestion-take]").first.click()
+    after = stored(page)
+    assert len(after["tracks"]) > len(before["tracks"]) == 2
+    bass = [n for n in before["notes"] if n[2] == 1]
+    at = [track["name"] for track in after["tracks"]].index("Bass", 1)
+    resolution = after["resolution"] / before["resolution"]
+    kept = sorted([n[0], n[1], n[3] / resolution, n[4] / resolution] for n in after["notes"] if n[2] == at)
+    assert kept == sorted([n[0], n[1], n[3], n[4]] for n in bass)
+
+
+def test_notes_are_erased_and_tracks_muted(opened):
+    page = begun(opened)
+    page.click("[data-part=mute-0]")
+    page.click("[data-part=mute-1]")
+    level = (
+        "() => { const a = audioseqPlayer.analyser, x = new Float32Array(a.fftSize);"
+        "a.getFloatTimeDomainData(x); return Math.max(...x.map(Math.abs)); }"
+    )
+    page.click("[data-test=play]")
+    page.wait_for_timeout(1000)
+    silent = max(page.evaluate(level) for _ in range(10))
+    page.click("[data-part=mute-1]")
+    page.wait_for_function(f"() => ({level})() > 0.01")
+    assert silent < 1e-4
+    page.click("[data-test=play]")
+    page.click("[data-test=clear]")
+    page.click("[data-test=roll]", position=ROLL, force=True)
+    page.click("[data-test=tool-erase]")
+    page.click("[data-test=roll]", position=ROLL, force=True)
+    assert count(page) == 0
 
 
 def test_a_piece_shows_what_the_network_remembers_of_it(opened):

@@ -136,11 +136,11 @@ export class Maker {
       return ["fill", { piece, bars, count: 4, ...tracks, ...free, ...this.options("key") }, (made) => made];
     }
     if (!editor.own.length) throw new Error("The active track has no notes: choose the track with the melody.");
-    const drums = only(piece, (track) => track.drum);
+    const rest = only(piece, (track, at) => at !== active);
     const kept = (made) => {
       const sounding = new Set(made.notes.map((note) => note[2]));
       const written = only(made, (track, at) => !track.drum && sounding.has(at));
-      return drums.notes.length ? merged(written, drums) : written;
+      return rest.notes.length ? merged(written, rest) : written;
     };
     if (this.what === "harmonise") return ["harmonise", { piece, track: active, count: 4, ...free, ...this.options("key") }, kept];
     return ["accompany", { piece, track: active, ...this.options("key", "chords", "pattern") }, kept];

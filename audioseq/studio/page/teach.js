@@ -30,6 +30,7 @@ export function mount(root, { api, toast, onModels, refresh, show }) {
   const curve = h("canvas", { role: "img", "aria-label": "loss and accuracy by epoch", hidden: true });
   const log = h("pre", { class: "log", tabIndex: 0, role: "region", "aria-label": "what the training printed last", hidden: true });
   const pictures = h("div", { class: "row" });
+  const kept = h("div");
   const keep = h("button", { class: "button primary", dataset: { test: "keep" }, hidden: true, onclick: keepModel }, "Use this model");
 
   root.append(
@@ -73,6 +74,7 @@ export function mount(root, { api, toast, onModels, refresh, show }) {
           curve,
           pictures,
           keep,
+          kept,
           log,
         ),
       ),
@@ -223,8 +225,8 @@ export function mount(root, { api, toast, onModels, refresh, show }) {
           "div",
           { class: "row" },
           h("button", { class: "button", onclick: () => show("listen", { focus: true }) }, "Listen with it"),
-          h("button", { class: "button", dataset: { test: "download" }, onclick: () => takeAway(model.id) }, "Download .keras"),
         ),
+        takeAway(model.id),
       );
     } catch (error) {
       enrolled.replaceChildren(h("p", { class: "bad" }, error.message));
@@ -233,12 +235,35 @@ export function mount(root, { api, toast, onModels, refresh, show }) {
     }
   }
 
-  async function takeAway(id) {
-    try {
-      download(await api.blob(`/api/models/${encodeURIComponent(id)}`), `${id}.keras`);
-    } catch (error) {
-      toast(error.message, "error");
+  /** What a model can be taken away as. */
+  function takeAway(id) {
+    const told = h("p", { class: "small muted", role: "status", dataset: { test: "taken" } });
+    const path = `/api/models/${encodeURIComponent(id)}`;
+    const unchecked = h("button", { class: "button", hidden: true, onclick: () => take(`${path}/web?unchecked=yes`, `${id}-web.zip`) }, "Download the web page, not compared");
+    const buttons = [
+      ["keras", "Download .keras", path, `${id}.keras`],
+      ["litert", "for LiteRT", `${path}/litert`, `${id}.tflite`],
+      ["web", "as a web page", `${path}/web`, `${id}-web.zip`],
+    ].map(([kind, text, from, file]) =>
+      h("button", { class: "button", dataset: { test: `download-${kind}` }, onclick: () => take(from, file) }, text),
+    );
+    const all = [...buttons, unchecked];
+
+    async function take(from, file) {
+      for (const one of all) one.disabled = true;
+      told.textContent = from === path ? "" : "converting it, and comparing its scores with the model's";
+      try {
+        download(await api.blob(from), file);
+        told.textContent = from === path ? "" : `${file} gives the model's scores`;
+        if (from.endsWith("unchecked=yes")) told.textContent = `${file} was compared in LiteRT, not in a browser`;
+      } catch (error) {
+        told.textContent = error.message;
+        unchecked.hidden = !from.endsWith("/web");
+      } finally {
+        for (const one of all) one.disabled = false;
+      }
     }
+    return h("div", { class: "stack" }, h("div", { class: "row" }, ...all), told);
   }
 
   async function begin(again) {
@@ -260,6 +285,7 @@ export function mount(root, { api, toast, onModels, refresh, show }) {
       const { model } = await api.post("/api/training/model", { name: name.value });
       await refresh();
       toast(`${model.id} is among the recognisers now`);
+      kept.replaceChildren(takeAway(model.id));
     } catch (error) {
       toast(error.message, "error");
     }
