@@ -35,7 +35,7 @@ from .desk import (
 )
 from .guard import (
     Guard as Guard,
-    new_token as new_token,
+    kept_token as kept_token,
 )
 from .listening import (
     Listener as Listener,
@@ -75,7 +75,9 @@ from .teaching import (
 )
 from .web import (
     WebReport as WebReport,
+    archive as archive,
     export_site as export_site,
     in_browser as in_browser,
     runtime_folder as runtime_folder,
+    step as step,
 )
