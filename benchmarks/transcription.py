@@ -60,7 +60,13 @@ class Ours:
 
     def notes(self, sound: Path, onset: float, sustain: float) -> np.ndarray:
         probabilities, rate = self.known[sound]
-        decoder = NoteDecoder(rate, onset_threshold=onset, sustain_threshold=sustain, shift=self.model.shift)
+        decoder = NoteDecoder(
+            rate,
+            onset_threshold=onset,
+            sustain_threshold=sustain,
+            offset_threshold=self.model.offset_threshold,
+            shift=self.model.shift,
+        )
         events, state = decoder(probabilities, decoder.initial_state())
         return notes_of_events(events + decoder.finish(state))
 

@@ -33,6 +33,7 @@ def add_to(commands: Any) -> None:
     )
     parser.add_argument("--onset", type=common.share, metavar="P", help="least probability of a note's beginning")
     parser.add_argument("--sustain", type=common.share, metavar="P", help="least probability with which it goes on")
+    parser.add_argument("--offset", type=common.share, metavar="P", help="probability of its end that ends it; 1: none")
     parser.add_argument("--min-length", type=common.not_negative, default=0.0, metavar="SECONDS", help="of a note")
     parser.add_argument(
         "--tuning", type=_or_auto("cents"), default="auto", metavar="CENTS", help="above 440 Hz; default: estimated"
@@ -61,7 +62,8 @@ def transcribe(args: argparse.Namespace) -> int:
     from audioseq.transcription.transcriber import Transcriber
 
     model = shipped_transcriber() if args.model is None else load_model(args.model, Transcriber)
-    thresholds = {"onset_threshold": args.onset or None, "sustain_threshold": args.sustain or None}
+    given = {"onset_threshold": args.onset, "sustain_threshold": args.sustain, "offset_threshold": args.offset}
+    thresholds = {name: value or None for name, value in given.items()}
     if args.source == "microphone":
         return _live(args, model, thresholds, tempo)
     found = hear(args.source, model=model, min_length=args.min_length, tuning=args.tuning, **thresholds)

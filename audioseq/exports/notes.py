@@ -76,6 +76,7 @@ class NotesGraph(Graph):
             "lowest": LOWEST,
             "onset_threshold": model.onset_threshold,
             "sustain_threshold": model.sustain_threshold,
+            "offset_threshold": model.offset_threshold,
             "shift": model.shift,
             "states": {name: list(shape) for name, shape in self.shapes.items()},
             "hop_seconds": self.block / model.sr,

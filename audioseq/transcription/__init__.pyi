@@ -16,6 +16,7 @@ from .decoding import (
     NoteDecoder as NoteDecoder,
     NoteEvent as NoteEvent,
     as_midi as as_midi,
+    check_thresholds as check_thresholds,
     notes_of_events as notes_of_events,
 )
 from .evaluation import (

@@ -30,6 +30,7 @@ def transcribe(
     model: Transcriber | None = None,
     onset_threshold: float | None = None,
     sustain_threshold: float | None = None,
+    offset_threshold: float | None = None,
     min_length: float = 0.0,
     tuning: float | Literal["auto"] = "auto",
 ) -> pretty_midi.PrettyMIDI:
@@ -43,6 +44,8 @@ def transcribe(
         model: None: the one that comes with audioseq.
         onset_threshold: probability above which a note begins; None: the model's. Higher gives fewer notes.
         sustain_threshold: probability below which a note ends; None: the model's. Higher gives shorter notes.
+        offset_threshold: probability of an offset from which on a note ends; None: the model's. Lower gives shorter
+            notes; 1: the sustain alone decides.
         min_length: seconds; shorter notes are left out.
         tuning: cents of the recording above 440 Hz; "auto" estimates it from the first minute.
 
@@ -62,6 +65,7 @@ def transcribe(
         sr,
         onset_threshold=onset_threshold,
         sustain_threshold=sustain_threshold,
+        offset_threshold=offset_threshold,
         min_length=min_length,
         tuning=tuning,
     )

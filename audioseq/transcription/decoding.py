@@ -2,8 +2,8 @@
 
 A note begins where the probability of an onset has a peak above `onset_threshold`; its time is read from the peak's
 two neighbours. It ends where the probability that the key sounds falls below `sustain_threshold`, on the line between
-two frames, or where its key is struck again (Hawthorne et al. 2018, arXiv:1710.11153). One frame of look-ahead shows
-that a peak was one.
+two frames, where that of its end reaches `offset_threshold`, or where its key is struck again (Hawthorne et al. 2018,
+arXiv:1710.11153). One frame of look-ahead shows that a peak was one.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from audioseq.midi.score import MOST_TICKS
 if TYPE_CHECKING:
     import pretty_midi
 
-__all__ = ["DecoderState", "NoteDecoder", "NoteEvent", "as_midi", "notes_of_events"]
+__all__ = ["DecoderState", "NoteDecoder", "NoteEvent", "as_midi", "check_thresholds", "notes_of_events"]
 
 REFRACTORY = 0.06  # seconds within which a key is not struck twice
 LEAST_SUSTAIN = 2  # frames after an onset in which the sustain may still rise
@@ -69,6 +69,7 @@ class NoteDecoder:
         frame_rate: frames a second.
         onset_threshold: probability above which a peak begins a note.
         sustain_threshold: probability below which a note ends.
+        offset_threshold: probability of an offset from which on a note ends, whatever its sustain; 1: none does.
         shift: seconds that are added to every time.
 
     Example:
@@ -87,14 +88,15 @@ class NoteDecoder:
         *,
         onset_threshold: float = 0.5,
         sustain_threshold: float = 0.5,
+        offset_threshold: float = 1.0,
         shift: float = 0.0,
         lowest: int = LOWEST,
     ) -> None:
-        for name, value in (("onset_threshold", onset_threshold), ("sustain_threshold", sustain_threshold)):
-            require(is_number(value) and 0 < value < 1, f"{name} is a probability above 0 and below 1", value)
+        check_thresholds(onset_threshold, sustain_threshold, offset_threshold)
         require(is_number(frame_rate) and frame_rate > 0, "frame_rate is frames a second, above 0", frame_rate)
         self.frame_rate, self.shift, self.lowest = frame_rate, shift, lowest
         self.onset_threshold, self.sustain_threshold = onset_threshold, sustain_threshold
+        self.offset_threshold = offset_threshold
         self.refractory = round(REFRACTORY * frame_rate)
 
     def initial_state(self, keys: int = 88) -> DecoderState:
@@ -111,7 +113,8 @@ class NoteDecoder:
             state: what the last call gave, or `initial_state`. It is not changed.
         """
         rows = np.concatenate([state.recent, np.asarray(probabilities, np.float32)])
-        onset, sustain = rows[:, :, 0], rows[:, :, 1]
+        onset, ended = rows[:, :, 0], rows[:, :, 2] >= self.offset_threshold
+        sustain = np.where(ended, np.minimum(rows[:, :, 1], 0.5 * self.sustain_threshold), rows[:, :, 1])
         peak = (onset[1:-1] >= self.onset_threshold) & (onset[1:-1] > onset[:-2]) & (onset[1:-1] >= onset[2:])
         quiet = sustain[1:-1] < self.sustain_threshold
         since, last, begun = state.since.copy(), state.last.copy(), state.begun.copy()
@@ -145,6 +148,14 @@ class NoteDecoder:
 
     def _end(self, key: int, frame: float, begun: float) -> NoteEvent:
         return NoteEvent(max(frame / self.frame_rate + self.shift, begun + 1e-3), int(key) + self.lowest, 0)
+
+
+def check_thresholds(onset_threshold: float, sustain_threshold: float, offset_threshold: float) -> None:
+    """Raise ArgumentError for what is no threshold of a decoder."""
+    for name, value in (("onset_threshold", onset_threshold), ("sustain_threshold", sustain_threshold)):
+        require(is_number(value) and 0 < value < 1, f"{name} is a probability above 0 and below 1", value)
+    rule = "offset_threshold is a probability above 0; at 1 no offset ends a note"
+    require(is_number(offset_threshold) and 0 < offset_threshold <= 1, rule, offset_threshold)
 
 
 def notes_of_events(events: Sequence[NoteEvent]) -> np.ndarray:

@@ -233,15 +233,16 @@ def tune(
     *,
     onsets: Sequence[float] = (0.15, 0.2, 0.25, 0.3, 0.35, 0.4, 0.45, 0.5, 0.55, 0.6),
     sustains: Sequence[float] = (0.1, 0.15, 0.2, 0.25, 0.3, 0.4, 0.5, 0.6, 0.7),
+    offsets: Sequence[float] = (0.1, 0.15, 0.2, 0.25, 0.3, 0.4, 1.0),
     shifts: Sequence[float] = (-0.02, -0.01, 0.0, 0.01, 0.02),
 ) -> dict[str, float]:
-    """Set a model's thresholds by sounds that are not tested on: the onset's by note F1, then the sustain's by F1 with
-    offset; and before both the shift of all times.
+    """Set a model's thresholds by sounds that are not tested on: the onset's by note F1, then the offset's and the
+    sustain's by F1 with offset; and before them the shift of all times.
 
     Args:
         model: is changed.
         examples: recordings, or samples at the model's rate, and their notes.
-        onsets, sustains, shifts: what is tried, in probabilities and seconds.
+        onsets, sustains, offsets, shifts: what is tried, in probabilities and seconds.
 
     Returns:
         What was chosen, and ``note`` and ``note_with_offset``, the mean F1 there.
@@ -249,19 +250,23 @@ def tune(
     known = [(*probabilities_of(sound, model=model), notes) for sound, notes in examples]
     require(len(known) > 0, "examples are one or more", known)
 
-    def score(onset: float, sustain: float, shift: float, measure: str) -> float:
+    def score(onset: float, sustain: float, offset: float, shift: float, measure: str) -> float:
         found = []
         for probabilities, rate, reference in known:
-            decoder = NoteDecoder(rate, onset_threshold=onset, sustain_threshold=sustain, shift=shift)
+            decoder = NoteDecoder(
+                rate, onset_threshold=onset, sustain_threshold=sustain, offset_threshold=offset, shift=shift
+            )
             events, state = decoder(probabilities, decoder.initial_state())
             agreement = compare(reference, notes_of_events(events + decoder.finish(state)))
             found.append(getattr(agreement, measure).f1)
         return float(np.mean(found))
 
-    shift = max(shifts, key=lambda x: score(0.3, 0.3, x, "note_with_offset"))
-    onset = max(onsets, key=lambda x: score(x, 0.3, shift, "note"))
-    sustain = max(sustains, key=lambda x: score(onset, x, shift, "note_with_offset"))
-    model.tune(onset, sustain)
+    shift = max(shifts, key=lambda x: score(0.3, 0.3, 1.0, x, "note_with_offset"))
+    onset = max(onsets, key=lambda x: score(x, 0.3, 1.0, shift, "note"))
+    offset = max(offsets, key=lambda x: score(onset, 0.5, x, shift, "note_with_offset"))
+    sustain = max(sustains, key=lambda x: score(onset, x, offset, shift, "note_with_offset"))
+    model.tune(onset, sustain, offset)
     model.shift = shift
-    figures = {measure: score(onset, sustain, shift, measure) for measure in ("note", "note_with_offset")}
-    return {"onset_threshold": onset, "sustain_threshold": sustain, "shift": shift, **figures}
+    figures = {measure: score(onset, sustain, offset, shift, measure) for measure in ("note", "note_with_offset")}
+    chosen = {"onset_threshold": onset, "sustain_threshold": sustain, "offset_threshold": offset, "shift": shift}
+    return {**chosen, **figures}

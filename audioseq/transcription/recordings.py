@@ -67,6 +67,7 @@ def hear(
     model: Hearing,
     onset_threshold: float | None = None,
     sustain_threshold: float | None = None,
+    offset_threshold: float | None = None,
     min_length: float = 0.0,
     tuning: float | Literal["auto"] = "auto",
 ) -> Heard:
@@ -76,14 +77,19 @@ def hear(
         sound: a file of any rate and length, or float samples ``(samples,)``.
         sr: rate in Hz of the samples; None: the model's. A file knows its own.
         model: a `Transcriber`.
-        onset_threshold, sustain_threshold, min_length, tuning: as of `transcribe`.
+        onset_threshold, sustain_threshold, offset_threshold, min_length, tuning: as of `transcribe`.
 
     Raises:
         AudioError: for a file that cannot be read.
         ValueError: for samples that are not finite floats, or an argument outside its domain.
     """
     require(is_number(min_length) and min_length >= 0, "min_length is seconds, 0 or above", min_length)
-    stream = TranscriptionStream(model, onset_threshold=onset_threshold, sustain_threshold=sustain_threshold)
+    stream = TranscriptionStream(
+        model,
+        onset_threshold=onset_threshold,
+        sustain_threshold=sustain_threshold,
+        offset_threshold=offset_threshold,
+    )
     cents, wrong, blocks = _tuned(sound, sr, model.sr, tuning)
     length = 0
 

@@ -36,6 +36,7 @@ class Hearing(Protocol):
     delay: int
     onset_threshold: float
     sustain_threshold: float
+    offset_threshold: float
     shift: float
 
     @property
@@ -148,7 +149,7 @@ class TranscriptionStream:
 
     Args:
         model: a `Transcriber`.
-        onset_threshold, sustain_threshold: of the decoder; None: the model's.
+        onset_threshold, sustain_threshold, offset_threshold: of the decoder; None: the model's.
 
     Attributes:
         latency: seconds from a note's beginning to the last sample that is seen before it is given out.
@@ -169,7 +170,12 @@ class TranscriptionStream:
     """
 
     def __init__(
-        self, model: Hearing, *, onset_threshold: float | None = None, sustain_threshold: float | None = None
+        self,
+        model: Hearing,
+        *,
+        onset_threshold: float | None = None,
+        sustain_threshold: float | None = None,
+        offset_threshold: float | None = None,
     ) -> None:
         require(isinstance(model, Hearing), "model is a Transcriber; aq.load_model(path) reads one", model)
         self.keys = model.keys
@@ -178,6 +184,7 @@ class TranscriptionStream:
             model.frame_rate,
             onset_threshold=model.onset_threshold if onset_threshold is None else onset_threshold,
             sustain_threshold=model.sustain_threshold if sustain_threshold is None else sustain_threshold,
+            offset_threshold=model.offset_threshold if offset_threshold is None else offset_threshold,
             shift=model.shift,
         )
         self.latency = model.latency

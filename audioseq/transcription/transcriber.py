@@ -15,6 +15,7 @@ from audioseq.arguments import is_number, is_whole, require
 from audioseq.features.descriptions import Feature
 from audioseq.models.hearing import KEYS, OUTPUTS
 from audioseq.models.saving import WholeModel, full_precision
+from audioseq.transcription.decoding import check_thresholds
 
 if TYPE_CHECKING:
     import pretty_midi
@@ -36,6 +37,7 @@ class Transcriber(WholeModel):
         delay: frames by which the network's answer is late: its look-ahead.
         onset_threshold: probability above which a peak of the onset begins a note.
         sustain_threshold: probability below which a note ends.
+        offset_threshold: probability of an offset from which on a note ends, whatever its sustain; 1: none does.
         shift: seconds that are added to every time, to be where the annotations of what it was tuned on are.
         mean, variance: of each feature over the training split; None: the frames stay as they are.
 
@@ -62,6 +64,7 @@ class Transcriber(WholeModel):
         delay: int = 3,
         onset_threshold: float = 0.5,
         sustain_threshold: float = 0.5,
+        offset_threshold: float = 1.0,
         shift: float = 0.0,
         mean: Sequence[float] | np.ndarray | None = None,
         variance: Sequence[float] | np.ndarray | None = None,
@@ -76,7 +79,7 @@ class Transcriber(WholeModel):
         if (mean is None) != (variance is None):
             raise ValueError("mean and variance go together. Received one of them")
         self.feature, self.network, self.delay, self.shift = feature, network, int(delay), float(shift)
-        self.tune(onset_threshold, sustain_threshold)
+        self.tune(onset_threshold, sustain_threshold, offset_threshold)
         expected = (feature.n_features, (KEYS, len(OUTPUTS)))
         if not network.built or (network.input_shape[-1], tuple(network.output_shape[-2:])) != expected:
             rule = f"network reads frames of {expected[0]} features and gives (time, {KEYS}, {len(OUTPUTS)})"
@@ -101,14 +104,15 @@ class Transcriber(WholeModel):
             f"Transcriber({self.network.name} of {self.network.count_params():,} parameters\n"
             f"  {self.sr} Hz, {type(self.feature).__name__} of {self.feature.n_features} features every "
             f"{1e3 / self.frame_rate:g} ms, {1e3 * self.latency:.0f} ms of look-ahead\n"
-            f"  onset_threshold {self.onset_threshold:g}, sustain_threshold {self.sustain_threshold:g})"
+            f"  onset_threshold {self.onset_threshold:g}, sustain_threshold {self.sustain_threshold:g}, "
+            f"offset_threshold {self.offset_threshold:g})"
         )
 
-    def tune(self, onset_threshold: float, sustain_threshold: float) -> None:
-        """Set both thresholds. Raises ValueError for what is no probability."""
-        for name, value in (("onset_threshold", onset_threshold), ("sustain_threshold", sustain_threshold)):
-            require(is_number(value) and 0 < value < 1, f"{name} is a probability above 0 and below 1", value)
+    def tune(self, onset_threshold: float, sustain_threshold: float, offset_threshold: float = 1.0) -> None:
+        """Set the thresholds. Raises ValueError for what is no probability."""
+        check_thresholds(onset_threshold, sustain_threshold, offset_threshold)
         self.onset_threshold, self.sustain_threshold = float(onset_threshold), float(sustain_threshold)
+        self.offset_threshold = float(offset_threshold)
 
     @property
     def sr(self) -> int:
@@ -166,6 +170,7 @@ class Transcriber(WholeModel):
             "delay": self.delay,
             "onset_threshold": self.onset_threshold,
             "sustain_threshold": self.sustain_threshold,
+            "offset_threshold": self.offset_threshold,
             "shift": self.shift,
             "mean": None if self.mean is None else self.mean.tolist(),
             "variance": None if self.variance is None else self.variance.tolist(),

@@ -46,6 +46,7 @@ def test_an_exported_step_gives_the_notes_of_the_model(tmp_path):
         1 / about["hop_seconds"],
         onset_threshold=about["onset_threshold"],
         sustain_threshold=about["sustain_threshold"],
+        offset_threshold=about["offset_threshold"],
         shift=about["shift"] - about["lead"] / SR,
     )
     events, state = decoder(outputs["scores"][about["delay"] :, 0], decoder.initial_state())

@@ -51,8 +51,8 @@ def test_blocks_of_any_length_give_the_same_events(blocks):
     probabilities = np.clip(
         label_rolls(random_notes(2, 90, 12.0), 0, 400, RATE) + rng.normal(0, 0.2, (400, 88, 4)), 0, 1
     )
-    whole, events = decoded(probabilities, onset_threshold=0.4, sustain_threshold=0.3)
-    parts, same = decoded(probabilities, blocks, onset_threshold=0.4, sustain_threshold=0.3)
+    whole, events = decoded(probabilities, onset_threshold=0.4, sustain_threshold=0.3, offset_threshold=0.6)
+    parts, same = decoded(probabilities, blocks, onset_threshold=0.4, sustain_threshold=0.3, offset_threshold=0.6)
     np.testing.assert_array_equal(parts, whole)
     assert [e for e in same if e.velocity] == [e for e in events if e.velocity]
     assert len(whole) > 80
@@ -87,6 +87,15 @@ def test_thresholds_decide_what_begins_and_what_ends():
     assert decoded(x, onset_threshold=0.4, sustain_threshold=0.3)[0]["end"][0] * RATE == pytest.approx(39.25)
 
 
+def test_an_offset_ends_a_note_that_is_still_sustained():
+    x = heard()
+    x[10, 39, 0], x[10:50, 39, 1], x[30, 39, 2] = 0.9, 1.0, 0.3
+    assert decoded(x)[0]["end"][0] * RATE == pytest.approx(49.5)
+    assert decoded(x, offset_threshold=0.31)[0]["end"][0] * RATE == pytest.approx(49.5)
+    # from a sustain of 1 to half of the threshold, which it crosses after two thirds of the way
+    assert decoded(x, offset_threshold=0.3)[0]["end"][0] * RATE == pytest.approx(29 + 2 / 3)
+
+
 def test_a_peak_beside_another_is_one_note_and_one_at_either_end_counts():
     x = heard()
     x[[10, 12], 39, 0], x[10:30, 39, 1] = 0.9, 1.0
@@ -113,6 +122,13 @@ def test_midi_of_ten_hours_can_be_written_and_read(tmp_path):
     short = decoding.as_midi(notes[:1])
     aq.save_midi(tmp_path / "short.mid", short)
     assert aq.load_midi(tmp_path / "short.mid").instruments[0].notes[0].start == pytest.approx(1.0, abs=1e-3)
+
+
+@pytest.mark.parametrize("value", [0, 1.1, "high", float("nan")])
+def test_an_offset_threshold_of_1_is_the_highest(value):
+    NoteDecoder(RATE, offset_threshold=1.0)
+    with pytest.raises(ValueError, match="offset_threshold is a probability above 0; at 1 no offset ends a note"):
+        NoteDecoder(RATE, offset_threshold=value)
 
 
 @pytest.mark.parametrize("bad", [{"onset_threshold": 0}, {"sustain_threshold": 1.0}, {"onset_threshold": "high"}])

@@ -109,7 +109,9 @@ def test_thresholds_are_the_best_of_those_that_were_tried(untrained, scale):
     model = aq.Transcriber.from_config(untrained.get_config())
     notes, y = scale
     tried = (0.5, 0.51)
-    found = evaluation.tune(model, [(y[:40000], notes[:4])], onsets=tried, sustains=(0.5,), shifts=(0.0,))
+    found = evaluation.tune(
+        model, [(y[:40000], notes[:4])], onsets=tried, sustains=(0.5,), offsets=(1.0,), shifts=(0.0,)
+    )
     assert (model.onset_threshold, model.sustain_threshold) == (found["onset_threshold"], found["sustain_threshold"])
     scores = []
     for onset in tried:

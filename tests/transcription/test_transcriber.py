@@ -14,7 +14,7 @@ def test_it_is_itself_again(untrained, scale, tmp_path):
     untrained.save(path)
     again = aq.load_model(path, aq.Transcriber)
     assert again.feature == untrained.feature
-    for name in ("delay", "onset_threshold", "sustain_threshold", "shift", "latency"):
+    for name in ("delay", "onset_threshold", "sustain_threshold", "offset_threshold", "shift", "latency"):
         assert getattr(again, name) == getattr(untrained, name)
     y = scale[1][None, :20000]
     np.testing.assert_array_equal(np.asarray(again(y)), np.asarray(untrained(y)))
@@ -25,12 +25,18 @@ def test_it_is_itself_again(untrained, scale, tmp_path):
 def test_tuned_thresholds_are_saved(untrained, tmp_path):
     config = untrained.get_config()
     model = aq.Transcriber.from_config(config)
-    model.tune(0.3, 0.2)
+    model.tune(0.3, 0.2, 0.4)
     model.save(tmp_path / "a.keras")
     again = aq.load_model(tmp_path / "a.keras")
-    assert (again.onset_threshold, again.sustain_threshold) == (0.3, 0.2)
+    assert (again.onset_threshold, again.sustain_threshold, again.offset_threshold) == (0.3, 0.2, 0.4)
     assert "onset_threshold 0.3" in repr(again)
     assert "of look-ahead" in repr(again)
+
+
+def test_a_model_of_before_has_no_offset_threshold(untrained):
+    config = untrained.get_config()
+    del config["offset_threshold"]
+    assert aq.Transcriber.from_config(config).offset_threshold == 1.0
 
 
 def test_bad_parts_are_refused():
