@@ -84,18 +84,7 @@ def export(
         >>> report.agreement, report.class_names == model.class_names  # the labels of the Keras model
         (1.0, True)
     """
-    composer = isinstance(model, SequenceGenerator)
-    if composer:
-        rule = "a SequenceGenerator is exported as its step, in float, without clips"
-        require(not int8 and clips is None and labels is None, rule, {"int8": int8})
-    elif isinstance(model, (SpeechTranscriber, Transcriber)):
-        rule = f"a {type(model).__name__} is exported as its step, streaming=True, in float, without clips"
-        require(streaming and not int8 and clips is None, rule, {"streaming": streaming, "int8": int8})
-    else:
-        other = isinstance(model, keras.Model) and not isinstance(model, Recogniser)
-        rule = "model is a recogniser, transcriber or composer of tokens; networks of piano rolls are not exported yet"
-        require(not other, rule, type(model).__name__)
-        check_model(model)
+    _check_kind(model, streaming=streaming, int8=int8, clips=clips, labels=labels)
     require(format in SUFFIX, f"format is one of {', '.join(SUFFIX)}", format)
     require(not int8 or format == "litert", "int8 is for litert", format)
     require(not int8 or clips is not None, "int8 needs clips, real recordings to compare the labels on", clips)
@@ -105,7 +94,7 @@ def export(
         labels = _checked_labels(labels, clips, model)
     _check_installed(format)
     graph = _graph_of(model, streaming=streaming, plain=format == "onnx")
-    what = "_step" if composer else "_streaming" if streaming else ""
+    what = "_step" if isinstance(model, SequenceGenerator) else "_streaming" if streaming else ""
     target = Path(out) / f"model{what}{'_int8' if int8 else ''}{SUFFIX[format]}"
     entries = Path(out) / "report.json"
     examples = graph.examples()
@@ -126,6 +115,21 @@ def export(
     except OSError as error:
         raise ExportError(f"{os.fspath(out)}: cannot be written ({error.strerror or error})") from error
     return report
+
+
+def _check_kind(model: Any, *, streaming: bool, int8: bool, clips: Any, labels: Any) -> None:
+    """Raise ArgumentError for what is no model that can be exported, or not so."""
+    if isinstance(model, SequenceGenerator):
+        rule = "a SequenceGenerator is exported as its step, in float, without clips"
+        require(not int8 and clips is None and labels is None, rule, {"int8": int8})
+    elif isinstance(model, (SpeechTranscriber, Transcriber)):
+        rule = f"a {type(model).__name__} is exported as its step, streaming=True, in float, without clips"
+        require(streaming and not int8 and clips is None, rule, {"streaming": streaming, "int8": int8})
+    else:
+        other = isinstance(model, keras.Model) and not isinstance(model, Recogniser)
+        rule = "model is a recogniser, transcriber or composer of tokens; networks of piano rolls are not exported yet"
+        require(not other, rule, type(model).__name__)
+        check_model(model)
 
 
 def _check_installed(format: str) -> None:
