@@ -144,10 +144,11 @@ def states_of(model: SequenceGenerator, windows: np.ndarray) -> np.ndarray:
     """Mean and spread of the composer's states over each window, and nats of its tokens in the last column."""
     network, rows = model.network, []
     for part in np.array_split(windows, -(-len(windows) // 64)):
-        x = network._inputs(part, None if network.recall is None else network.recall(part))
+        found = None if network.recall is None else network.recall(part)
+        x = network._inputs(part, found)
         for layer in network.recurrent:
             x = layer(x)
-        logits = network.logits(x, None if network.recall is None else network.recall(part))
+        logits = network.logits(x, found)
         likely = ops.log_softmax(logits[:, :-1])
         own = np.take_along_axis(ops.convert_to_numpy(likely), part[:, 1:, None].astype(np.int64), axis=-1)
         x = ops.convert_to_numpy(x)
