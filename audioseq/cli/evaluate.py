@@ -22,6 +22,12 @@ def add_to(commands: Any) -> None:
     parser.add_argument("--data", required=True, metavar="DIR", help="a folder for each word; or MIDI files")
     parser.add_argument("--generated", type=common.positive_int, default=32, metavar="N", help="pieces to generate")
     parser.add_argument("--json", metavar="FILE", help="write the figures there")
+    about = "of music: also write a listening sheet there, real and generated pieces shuffled, the key apart"
+    parser.add_argument("--sheet", metavar="DIR", help=about)
+    parser.add_argument(
+        "--sheet-pieces", type=common.positive_int, default=12, metavar="N", help="on it, an even number"
+    )
+    parser.add_argument("--seed", type=common.seed, default=0, metavar="N", help="of the pieces, and of their order")
 
 
 def evaluate(args: argparse.Namespace) -> int:
@@ -31,6 +37,14 @@ def evaluate(args: argparse.Namespace) -> int:
 
     common.check_out_file(args.json)
     model = common.load(args.model)
+    if args.sheet is not None:
+        if isinstance(model, SequenceClassifier):
+            print("error: --sheet is of a model of music. Received: a recogniser", file=sys.stderr)
+            return common.USAGE
+        from audioseq.music.sheet import check_sheet
+
+        common.check_out_folder(args.sheet)
+        check_sheet(args.sheet)
     judge = _words if isinstance(model, SequenceClassifier) else _music
     figures, skipped = judge(model, args)
     if args.json:
@@ -116,9 +130,24 @@ def _music(model: Any, args: argparse.Namespace) -> tuple[dict[str, Any], list[S
                 file=sys.stderr,
             )
     with progress_bar(f"generating {counted(args.generated, 'piece')}", "steps") as progress:
-        result = evaluate_music(model, pieces, training, generated=args.generated, progress=progress)
+        options = {"generated": args.generated, "seed": args.seed}
+        result = evaluate_music(model, pieces, training, **options, progress=progress)
     print(f"{args.data}: {result}")
+    if args.sheet is not None:
+        write_sheet(model, pieces, args)
     return result.to_dict(), skipped
+
+
+def write_sheet(model: Any, pieces: Any, args: argparse.Namespace) -> None:
+    """Write the listening sheet, of fewer pieces where fewer are held out, and say where it is."""
+    from audioseq.music.sheet import KEY, PAGE, listening_sheet
+
+    with progress_bar("writing the listening sheet", "steps") as progress:
+        count = min(args.sheet_pieces, 2 * len(pieces))
+        sheet = listening_sheet(args.sheet, model, pieces, count=count, seed=args.seed, progress=progress)
+    print(
+        f"{Path(args.sheet) / PAGE}: {len(sheet.kinds)} pieces to listen to; {KEY} beside it says which are generated"
+    )
 
 
 def training_pieces(model: Any, path: str) -> Any:

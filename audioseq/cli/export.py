@@ -14,6 +14,8 @@ from audioseq.files import shipped
 
 __all__ = ["add_to", "export"]
 
+BUNDLED = {"transcriber": "transcription", "composer": "music", "drummer": "drums"}  # folder of each
+
 
 def add_to(commands: Any) -> None:
     """Add the command to the sub-parsers of a command line."""
@@ -21,7 +23,7 @@ def add_to(commands: Any) -> None:
     parser.add_argument(
         "--model",
         metavar="FILE",
-        help="a model.keras, or `transcriber` for the one of notes; default: the recogniser, both come with audioseq",
+        help="a model.keras; or the bundled `transcriber`, `composer` or `drummer`; default: the bundled recogniser",
     )
     about = "web: a folder with a page that runs a recogniser in anyone's browser"
     parser.add_argument("--format", required=True, choices=["savedmodel", "litert", "onnx", "web"], help=about)
@@ -29,7 +31,7 @@ def add_to(commands: Any) -> None:
     parser.add_argument(
         "--streaming",
         action="store_true",
-        help="the step of a stream instead of whole clips; a transcriber always is one",
+        help="the step of a stream instead of whole clips; a transcriber or composer always is one",
     )
     parser.add_argument("--data", metavar="DIR", help="recordings to compare on; else those of the model's run")
     parser.add_argument("--unknown", nargs="+", default=[], metavar="WORD", help="as in training, with --data")
@@ -51,12 +53,14 @@ def export(args: argparse.Namespace) -> int:
 
     from audioseq.connected.transcriber import SpeechTranscriber
     from audioseq.exports.writing import export as write
+    from audioseq.music.generator import SequenceGenerator
     from audioseq.speech.classifier import SequenceClassifier
     from audioseq.transcription.transcriber import Transcriber
 
-    bundled = args.model == "transcriber" and not Path(args.model).exists()
-    path = str(shipped("assets", "transcription", "model.keras")) if bundled else args.model
-    model = common.load(path, (SequenceClassifier, SpeechTranscriber, Transcriber))
+    path = args.model
+    if path in BUNDLED and not Path(path).exists():
+        path = str(shipped("assets", BUNDLED[path], "model.keras"))
+    model = common.load(path, (SequenceClassifier, SpeechTranscriber, Transcriber, SequenceGenerator))
     streaming = args.streaming or not isinstance(model, SequenceClassifier)
     clips = labels = None
     if isinstance(model, SequenceClassifier):
@@ -72,11 +76,10 @@ def export(args: argparse.Namespace) -> int:
     if args.json:
         print(json.dumps(dataclasses.asdict(report)))
         return common.DONE
-    what = f"{report.block / report.sr * 1e3:g} ms of a stream" if report.block else "a clip"
+    what = f"{report.unit} of a stream" if report.block else report.unit
     worst = max(report.parity.values())
-    print(
-        f"{report.file}: {report.size / 1e3:,.0f} kB, from {report.sr} Hz samples to {len(report.class_names)} scores"
-    )
+    reads = "a token" if report.sr is None else f"{report.sr} Hz samples"
+    print(f"{report.file}: {report.size / 1e3:,.0f} kB, from {reads} to {len(report.class_names)} scores")
     print(f"  against the Keras model  {worst:.1e} at most, {report.agreement:.1%} of {report.n} labels the same")
     if report.accuracy:
         print(f"  accuracy                 {report.accuracy[0]:.1%} in Keras, {report.accuracy[1]:.1%} in the file")

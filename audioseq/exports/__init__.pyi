@@ -1,6 +1,7 @@
 from . import (
     formats as formats,
     graphs as graphs,
+    music as music,
     notes as notes,
     parity as parity,
     recurrent as recurrent,
@@ -19,8 +20,12 @@ from .formats import (
 from .graphs import (
     ClipGraph as ClipGraph,
     Graph as Graph,
+    SoundGraph as SoundGraph,
     StreamingGraph as StreamingGraph,
     frames_of as frames_of,
+)
+from .music import (
+    TokenGraph as TokenGraph,
 )
 from .notes import (
     NotesGraph as NotesGraph,

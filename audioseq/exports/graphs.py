@@ -1,4 +1,4 @@
-"""What is exported: a classifier, or its step in a stream, as one function of samples.
+"""What is exported: a classifier, or its step in a stream, as one function of samples; a composer's step is in `music`.
 
 The features are computed by their own plan, in one of two ways with the same numbers: by an FFT, or plainly by a
 convolution with the windowed Fourier basis, for formats without an FFT; of the long windows of `LogFrequency`, whose
@@ -25,7 +25,7 @@ from audioseq.features.steps import Matmul
 from audioseq.speech.classifier import SequenceClassifier
 from audioseq.speech.streaming import StreamError, StreamState, step
 
-__all__ = ["ClipGraph", "Graph", "StreamingGraph", "frames_of"]
+__all__ = ["ClipGraph", "Graph", "SoundGraph", "StreamingGraph", "frames_of"]
 
 SMALL = 1000  # elements; LiteRT's converter leaves constants under 1,024 in float, and the features must stay so
 
@@ -113,34 +113,26 @@ def _basis(n_fft: int, window: bytes) -> np.ndarray:
 
 
 class Graph:
-    """A function to export, and what the Keras model gives for the same sounds.
+    """A function to export, and what the Keras model gives for the same inputs.
 
     Attributes:
-        model: the classifier.
-        reference: the Keras model that the file is held against.
+        model: what is exported.
         class_names: what each score is of.
-        n_samples: of a sound to compare on.
+        sr: rate of the samples that go in; None: tokens do.
         carry: output names to the input names that they are given to in the next call.
         warm_up: calls before the first that is compared.
     """
 
     warm_up = 0
+    sr: int | None = None
 
     def __init__(self, model: Any, *, plain: bool) -> None:
         self.model, self.plain = model, plain
-        self.reference = in_double(model)
         self.class_names: tuple[str, ...] = self.names_of(model)
-        self.n_samples = self.samples_of(model)
         self.carry: dict[str, str] = {}
-        self.plan = plan_of(model.feature.parts()[0])
-        if len(model.feature.parts()) > 1 or not isinstance(self.plan.front, (FrontEnd, Resolutions)):
-            raise StreamError(f"features of spectra can be exported, not yet {type(model.feature).__name__}")
 
     def names_of(self, model: Any) -> tuple[str, ...]:
         return tuple(model.class_names)
-
-    def samples_of(self, model: Any) -> int:
-        return int(model.n_samples)
 
     def function(self, stages: bool) -> Any:
         raise NotImplementedError
@@ -165,15 +157,19 @@ class Graph:
     def metadata(self) -> dict[str, Any]:
         return {}
 
-    def calls(self, sounds: np.ndarray) -> dict[str, np.ndarray]:
+    def examples(self) -> np.ndarray:
+        """What it is compared on where nothing else is given, and beside that."""
+        raise NotImplementedError
+
+    def calls(self, examples: np.ndarray) -> dict[str, np.ndarray]:
         """Inputs by name of one call after another."""
         raise NotImplementedError
 
-    def expected(self, sounds: np.ndarray) -> dict[str, np.ndarray]:
+    def expected(self, examples: np.ndarray) -> dict[str, np.ndarray]:
         """What the outputs should be, without the warm-up."""
         raise NotImplementedError
 
-    def expected_stages(self, sounds: np.ndarray) -> dict[str, np.ndarray]:
+    def expected_stages(self, examples: np.ndarray) -> dict[str, np.ndarray]:
         """What the inner values should be, in the order in which they are computed."""
         raise NotImplementedError
 
@@ -184,15 +180,49 @@ def in_double(model: Any) -> Any:
     In 32 bits bands 100 dB under a pure tone are rounding errors of the transform, and a network that reads their
     logarithm moves by more than two files may differ.
     """
-    feature = model.feature
-    if not isinstance(model, SequenceClassifier) or getattr(feature, "precision", "exact") == "exact":
+    if not isinstance(model, SequenceClassifier) or getattr(model.feature, "precision", "exact") == "exact":
         return model
-    feature = dataclasses.replace(feature, precision="exact")
+    feature = dataclasses.replace(model.feature, precision="exact")
     moments = {"mean": model.mean, "variance": model.variance}
     return SequenceClassifier(feature, model.network, model.class_names, duration=model.duration, **moments)
 
 
-class ClipGraph(Graph):
+class SoundGraph(Graph):
+    """A function of samples.
+
+    Attributes:
+        reference: the Keras model that the file is held against.
+        n_samples: of a sound to compare on.
+        plan: of the features.
+    """
+
+    def __init__(self, model: Any, *, plain: bool) -> None:
+        super().__init__(model, plain=plain)
+        self.reference = in_double(model)
+        self.sr = model.sr
+        self.n_samples = self.samples_of(model)
+        self.plan = plan_of(model.feature.parts()[0])
+        if len(model.feature.parts()) > 1 or not isinstance(self.plan.front, (FrontEnd, Resolutions)):
+            raise StreamError(f"features of spectra can be exported, not yet {type(model.feature).__name__}")
+
+    def samples_of(self, model: Any) -> int:
+        return int(model.n_samples)
+
+    def examples(self) -> np.ndarray:
+        """Silence, a click, noise at four levels, a sweep and full-scale noise, ``(8, n_samples)``."""
+        n, sr = self.n_samples, self.model.sr
+        rng = np.random.default_rng(0)
+        sounds = np.zeros((8, n), np.float32)
+        sounds[1, n // 2] = 1.0
+        for row, level in zip(sounds[2:6], (1e-4, 1e-3, 1e-2, 1e-1), strict=True):
+            row[:] = level * rng.standard_normal(n)
+        seconds = np.arange(n) / sr
+        sounds[6] = 0.5 * np.sin(np.pi * sr / 2 / (n / sr) * seconds**2)
+        sounds[7] = rng.uniform(-1, 1, n)
+        return sounds
+
+
+class ClipGraph(SoundGraph):
     """Clips ``samples (1, samples)`` to ``scores (1, classes)``."""
 
     def function(self, stages: bool) -> Any:
@@ -222,7 +252,7 @@ class ClipGraph(Graph):
         return {"features": frames, "network": logits, "scores": self.reference.scores(sounds)}
 
 
-class StreamingGraph(Graph):
+class StreamingGraph(SoundGraph):
     """``samples (1, block)`` and states to ``scores (1, classes)`` and states.
 
     Attributes:

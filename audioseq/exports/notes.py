@@ -8,7 +8,7 @@ import numpy as np
 from keras import ops
 
 from audioseq.data.practice import LOWEST
-from audioseq.exports.graphs import Graph, frames_of
+from audioseq.exports.graphs import SoundGraph, frames_of
 from audioseq.models.hearing import OUTPUTS
 from audioseq.speech.streaming import StreamError
 from audioseq.transcription.transcriber import Transcriber
@@ -18,7 +18,7 @@ __all__ = ["NotesGraph"]
 SOUND = 2.0  # seconds of each sound that is compared on
 
 
-class NotesGraph(Graph):
+class NotesGraph(SoundGraph):
     """``samples (1, block)`` and states to ``scores (1, 88, 4)``, the probabilities of onset, sustain, offset and
     velocity of each key, and states.
 

@@ -9,7 +9,7 @@ from keras import ops
 
 from audioseq.connected.streaming import LogitStream
 from audioseq.connected.transcriber import SpeechTranscriber
-from audioseq.exports.graphs import Graph, frames_of
+from audioseq.exports.graphs import SoundGraph, frames_of
 from audioseq.speech.streaming import StreamError
 
 __all__ = ["TranscriberGraph"]
@@ -17,7 +17,7 @@ __all__ = ["TranscriberGraph"]
 SOUND = 2.0  # seconds of each sound that is compared on
 
 
-class TranscriberGraph(Graph):
+class TranscriberGraph(SoundGraph):
     """``samples (1, block)`` and states to ``scores (1, 1 + labels)`` and states, the blank first.
 
     Attributes:

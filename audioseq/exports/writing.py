@@ -1,4 +1,5 @@
-"""A ``.keras`` classifier as SavedModel, LiteRT or ONNX: raw audio in, scores out, and the same numbers or no file.
+"""A ``.keras`` model as SavedModel, LiteRT or ONNX, with the same numbers or no file: raw audio to scores, or the last
+token of a piece to what may follow.
 
 What is converted is one function of samples, with the features inside. Before a file gets its name it is run in its
 own runtime beside the Keras model, on recordings and synthetic sounds; outputs that differ raise `ParityError` with the
@@ -25,19 +26,21 @@ from audioseq.arguments import ArgumentError, require
 from audioseq.connected.transcriber import SpeechTranscriber
 from audioseq.exports.formats import NEEDS, SUFFIX, add_metadata, read_metadata, write_graph
 from audioseq.exports.graphs import ClipGraph, Graph, StreamingGraph
+from audioseq.exports.music import TokenGraph
 from audioseq.exports.notes import NotesGraph
 from audioseq.exports.parity import Comparison, ExportError, ExportReport
 from audioseq.exports.transcribers import TranscriberGraph
 from audioseq.files import FileError, atomic_folder, atomic_path, write_json
+from audioseq.music.generator import SequenceGenerator
 from audioseq.speech.classifier import SequenceClassifier
-from audioseq.speech.streaming import check_model
+from audioseq.speech.streaming import Recogniser, check_model
 from audioseq.transcription.transcriber import Transcriber
 
 __all__ = ["export"]
 
 
 def export(
-    model: SequenceClassifier | SpeechTranscriber | Transcriber,
+    model: SequenceClassifier | SpeechTranscriber | Transcriber | SequenceGenerator,
     out: str | os.PathLike[str],
     *,
     format: str,
@@ -53,8 +56,10 @@ def export(
         model: any `SequenceClassifier`; or a `SpeechTranscriber` that streams, of which the step is written: scores are
             the probabilities of the blank and each label, and `connected.best_path` makes labels of them. Or a
             `Transcriber`, of which the step is written too: scores are the probabilities that
-            `transcription.NoteDecoder` reads.
-        out: folder; ``model[_streaming][_int8].tflite`` and the like go there, and ``report.json``.
+            `transcription.NoteDecoder` reads. Or a `SequenceGenerator`, always as its step: the last token and states
+            in, logits of the next one and states out; the tokenizer is in the metadata.
+        out: folder; ``model[_streaming][_int8].tflite`` and the like go there, of a composer ``model_step.tflite``, and
+            ``report.json``.
         format: ``"savedmodel"``, ``"litert"`` (built-in operations alone) or ``"onnx"``.
         int8: weights of the network in 8 bits (dynamic range); the features stay in float. LiteRT only.
         streaming: the step of a stream instead of whole clips.
@@ -79,11 +84,7 @@ def export(
         >>> report.agreement, report.class_names == model.class_names  # the labels of the Keras model
         (1.0, True)
     """
-    if isinstance(model, (SpeechTranscriber, Transcriber)):
-        rule = f"a {type(model).__name__} is exported as its step, streaming=True, in float, without clips"
-        require(streaming and not int8 and clips is None, rule, {"streaming": streaming, "int8": int8})
-    else:
-        check_model(model)
+    _check_kind(model, streaming=streaming, int8=int8, clips=clips, labels=labels)
     require(format in SUFFIX, f"format is one of {', '.join(SUFFIX)}", format)
     require(not int8 or format == "litert", "int8 is for litert", format)
     require(not int8 or clips is not None, "int8 needs clips, real recordings to compare the labels on", clips)
@@ -93,19 +94,20 @@ def export(
         labels = _checked_labels(labels, clips, model)
     _check_installed(format)
     graph = _graph_of(model, streaming=streaming, plain=format == "onnx")
-    target = Path(out) / f"model{'_streaming' if streaming else ''}{'_int8' if int8 else ''}{SUFFIX[format]}"
+    what = "_step" if isinstance(model, SequenceGenerator) else "_streaming" if streaming else ""
+    target = Path(out) / f"model{what}{'_int8' if int8 else ''}{SUFFIX[format]}"
     entries = Path(out) / "report.json"
-    sounds = _synthetic_sounds(graph.n_samples, model.sr)
+    examples = graph.examples()
     if clips is not None:
-        sounds = np.concatenate([clips, sounds])
+        examples = np.concatenate([clips, examples])
     place = atomic_folder if format == "savedmodel" else atomic_path
     try:
         with place(target) as file, tempfile.TemporaryDirectory(prefix=".export-", dir=out) as work:
             if not overwrite:
                 _check_earlier(target, format, graph.class_names)
             write_graph(graph, file, format, int8, work=Path(work))
-            add_metadata(file, format, {"class_names": list(graph.class_names), "sr": model.sr, **graph.metadata()})
-            report = Comparison(graph, file, format, int8, labels)(sounds, Path(work))
+            add_metadata(file, format, {"class_names": list(graph.class_names), "sr": graph.sr, **graph.metadata()})
+            report = Comparison(graph, file, format, int8, labels)(examples, Path(work))
             report = dataclasses.replace(report, file=str(target))
             # whatever happens now, the report of an earlier file never stands beside another file
             _write_report(entries, target.name, None)
@@ -113,6 +115,21 @@ def export(
     except OSError as error:
         raise ExportError(f"{os.fspath(out)}: cannot be written ({error.strerror or error})") from error
     return report
+
+
+def _check_kind(model: Any, *, streaming: bool, int8: bool, clips: Any, labels: Any) -> None:
+    """Raise ArgumentError for what is no model that can be exported, or not so."""
+    if isinstance(model, SequenceGenerator):
+        rule = "a SequenceGenerator is exported as its step, in float, without clips"
+        require(not int8 and clips is None and labels is None, rule, {"int8": int8})
+    elif isinstance(model, (SpeechTranscriber, Transcriber)):
+        rule = f"a {type(model).__name__} is exported as its step, streaming=True, in float, without clips"
+        require(streaming and not int8 and clips is None, rule, {"streaming": streaming, "int8": int8})
+    else:
+        other = isinstance(model, keras.Model) and not isinstance(model, Recogniser)
+        rule = "model is a recogniser, transcriber or composer of tokens; networks of piano rolls are not exported yet"
+        require(not other, rule, type(model).__name__)
+        check_model(model)
 
 
 def _check_installed(format: str) -> None:
@@ -126,6 +143,8 @@ def _check_installed(format: str) -> None:
 def _graph_of(model: Any, *, streaming: bool, plain: bool) -> Graph:
     if isinstance(model, SpeechTranscriber):
         return TranscriberGraph(model, plain=plain)
+    if isinstance(model, SequenceGenerator):
+        return TokenGraph(model, plain=plain)
     if isinstance(model, Transcriber):
         return NotesGraph(model, plain=plain)
     return StreamingGraph(model, plain=plain) if streaming else ClipGraph(model, plain=plain)
@@ -165,19 +184,6 @@ def _check_earlier(file: Path, kind: str, class_names: tuple[str, ...]) -> None:
         raise ExportError(f"{error}; overwrite=True replaces it") from error
     if tuple(names) != class_names:
         raise ExportError(f"{file}: is the export of a model of {', '.join(names)}; overwrite=True replaces it")
-
-
-def _synthetic_sounds(n: int, sr: int) -> np.ndarray:
-    """Silence, a click, noise at four levels, a sweep and full-scale noise, ``(8, n)``."""
-    rng = np.random.default_rng(0)
-    sounds = np.zeros((8, n), np.float32)
-    sounds[1, n // 2] = 1.0
-    for row, level in zip(sounds[2:6], (1e-4, 1e-3, 1e-2, 1e-1), strict=True):
-        row[:] = level * rng.standard_normal(n)
-    seconds = np.arange(n) / sr
-    sounds[6] = 0.5 * np.sin(np.pi * sr / 2 / (n / sr) * seconds**2)
-    sounds[7] = rng.uniform(-1, 1, n)
-    return sounds
 
 
 def _write_report(path: Path, name: str, report: ExportReport | None) -> None:

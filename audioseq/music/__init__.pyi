@@ -17,6 +17,7 @@ from . import (
     piece as piece,
     planning as planning,
     sampling as sampling,
+    sheet as sheet,
     statistics as statistics,
     synthesis as synthesis,
     timbres as timbres,
@@ -142,6 +143,11 @@ from .planning import (
 from .sampling import (
     Job as Job,
     Sampler as Sampler,
+)
+from .sheet import (
+    ListeningSheet as ListeningSheet,
+    check_sheet as check_sheet,
+    listening_sheet as listening_sheet,
 )
 from .statistics import (
     Compared as Compared,
