@@ -182,7 +182,8 @@ def in_double(model: Any) -> Any:
     """
     if not isinstance(model, SequenceClassifier) or getattr(model.feature, "precision", "exact") == "exact":
         return model
-    feature = dataclasses.replace(model.feature, precision="exact")
+    described: Any = model.feature
+    feature = dataclasses.replace(described, precision="exact")
     moments = {"mean": model.mean, "variance": model.variance}
     return SequenceClassifier(feature, model.network, model.class_names, duration=model.duration, **moments)
 
