@@ -134,28 +134,33 @@ def test_recipes_come_with_it_and_run(place):
     assert "--resume" in done.stdout
 
 
+WRONG = [
+    (["classify", "none.wav"], 1, "none.wav: No such file"),
+    (["generate"], 2, "the following arguments are required: --out"),
+    (["sing"], 2, "invalid choice: 'sing'"),
+]
+MORE = [
+    (["classify", "."], 1, "is a folder, not a file"),
+    (["classify", "tune.mid"], 1, "tune.mid: cannot be read as audio"),
+    (["classify", "right.wav", "--model", "none.keras"], 1, "none.keras: there is no such file"),
+    (["classify", "right.wav", "--model", "right.wav"], 1, "the name of a model ends in .keras"),
+    (["classify"], 2, "the following arguments are required: FILE"),
+    (["listen", "--file", "none.wav"], 1, "none.wav: No such file"),
+    (["generate", "--out", "x", "--prompt", "right.wav"], 1, "right.wav: is WAV audio, not MIDI"),
+    (["generate", "--out", "x", "--key", "H major"], 1, "H major"),
+    (["memory", "none.wav", "--out", "x"], 1, "none.wav: No such file"),
+    (["info", "none.wav"], 1, "none.wav: No such file"),
+    (["info", "."], 1, "is a folder"),
+    (["evaluate", "--model", "none.keras", "--data", "."], 1, "none.keras: there is no such file"),
+    (["export", "--format", "onnx", "--int8", "--out", "x"], 2, "--int8 goes with --format litert"),
+    (["export", "--format", "litert", "--int8", "--out", "x"], 2, "give their folder as --data DIR"),
+    (["recipe", "none"], 2, "a recipe is one of"),
+]
+
+
 @pytest.mark.parametrize(
     ("arguments", "code", "message"),
-    [
-        (["classify", "none.wav"], 1, "none.wav: No such file"),
-        (["classify", "."], 1, "is a folder, not a file"),
-        (["classify", "tune.mid"], 1, "tune.mid: cannot be read as audio"),
-        (["classify", "right.wav", "--model", "none.keras"], 1, "none.keras: there is no such file"),
-        (["classify", "right.wav", "--model", "right.wav"], 1, "the name of a model ends in .keras"),
-        (["classify"], 2, "the following arguments are required: FILE"),
-        (["listen", "--file", "none.wav"], 1, "none.wav: No such file"),
-        (["generate"], 2, "the following arguments are required: --out"),
-        (["generate", "--out", "x", "--prompt", "right.wav"], 1, "right.wav: is WAV audio, not MIDI"),
-        (["generate", "--out", "x", "--key", "H major"], 1, "H major"),
-        (["memory", "none.wav", "--out", "x"], 1, "none.wav: No such file"),
-        (["info", "none.wav"], 1, "none.wav: No such file"),
-        (["info", "."], 1, "is a folder"),
-        (["evaluate", "--model", "none.keras", "--data", "."], 1, "none.keras: there is no such file"),
-        (["export", "--format", "onnx", "--int8", "--out", "x"], 2, "--int8 goes with --format litert"),
-        (["export", "--format", "litert", "--int8", "--out", "x"], 2, "give their folder as --data DIR"),
-        (["recipe", "none"], 2, "a recipe is one of"),
-        (["sing"], 2, "invalid choice: 'sing'"),
-    ],
+    [*WRONG, *(pytest.param(*case, marks=pytest.mark.long) for case in MORE)],
     ids=lambda value: " ".join(value) if isinstance(value, list) else None,
 )
 def test_what_cannot_be_done_is_one_line(place, arguments, code, message):

@@ -243,7 +243,9 @@ def wrote(graph, file, kind, int8, **options):
     raise OSError(28, "a conversion began")
 
 
-@pytest.mark.parametrize("kind", ["savedmodel", "litert", "onnx"])
+@pytest.mark.parametrize(
+    "kind", ["litert", *(pytest.param(kind, marks=pytest.mark.long) for kind in ("savedmodel", "onnx"))]
+)
 @pytest.mark.slow
 def test_the_export_of_another_model_is_not_replaced_unasked(model, tmp_path, kind, monkeypatch):
     name = f"model{formats.SUFFIX[kind]}"
@@ -286,6 +288,7 @@ def test_what_is_no_export_is_not_replaced_unasked(model, tmp_path, kind, monkey
         export(model, tmp_path, format=kind, overwrite=True)
 
 
+@pytest.mark.long
 @pytest.mark.slow
 def test_the_report_of_an_earlier_file_never_stands_beside_another(model, clips, tmp_path, monkeypatch):
     export(model, tmp_path, format="savedmodel", clips=clips[:1])

@@ -67,6 +67,7 @@ def test_what_was_trained_is_not_overwritten(run, words, short):
     assert (code, "seed was 0, now 1" in err) == (2, True)
 
 
+@pytest.mark.long
 @pytest.mark.slow
 def test_a_run_that_is_killed_twice_ends_with_the_same_bits(words, tmp_path):
     out = tmp_path / "run"

@@ -130,6 +130,7 @@ def test_the_card_says_what_was_measured(tuned):
     assert "8 pieces, 4 epochs" in card
 
 
+@pytest.mark.long
 @pytest.mark.slow
 def test_a_run_killed_twice_ends_with_the_same_bits(tuned, songs, tmp_path):
     """SIGKILL in the middle of an epoch; dropout, transposition and tempos included."""

@@ -146,7 +146,9 @@ def assert_same_bits(one: tuple, other: tuple) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("kind", ["clips", "tokens", "rolls", "normalised"])
+@pytest.mark.parametrize(
+    "kind", ["clips", *(pytest.param(kind, marks=pytest.mark.long) for kind in ("tokens", "rolls", "normalised"))]
+)
 def test_two_processes_train_as_one(kind, request, tmp_path):
     """Draws, dropout, mixup, clipping and weighted means are those of the whole batch; floats are summed in another
     order. Rectifiers and Adam enlarge that within an epoch, so the network with batch normalisation makes one step."""
@@ -188,7 +190,7 @@ def test_two_killed_workers_go_on_to_the_same_bits(songs, tmp_path):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("victim", [0, 1])
+@pytest.mark.parametrize("victim", [0, pytest.param(1, marks=pytest.mark.long)])
 def test_a_dead_worker_ends_the_others_with_the_remedy(victim, songs, tmp_path):
     started = start([SCRIPT, "tokens", songs, tmp_path, 100_000], 2)
     deadline = time.monotonic() + 240
