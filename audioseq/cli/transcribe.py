@@ -23,6 +23,8 @@ def add_to(commands: Any) -> None:
     parser.add_argument("source", metavar="FILE", help="a recording of any length, or `microphone`")
     parser.add_argument("--out", metavar="FILE", help="the MIDI file; default: the recording's name with .mid, here")
     common.add_model(parser, "transcriber")
+    kinds = ("piano", "any")
+    parser.add_argument("--instrument", choices=kinds, default="piano", help="any: notes end by their sustain alone")
     grid = parser.add_argument_group("bars")
     grid.add_argument("--quantise", metavar="1/16", help="move notes onto a grid of so much of a whole note")
     grid.add_argument(
@@ -57,13 +59,13 @@ def transcribe(args: argparse.Namespace) -> int:
         check_grid(args.quantise, tempo)
     common.load_tensorflow()
     from audioseq.loading.load import load_model
-    from audioseq.transcription.bundled import shipped_transcriber
+    from audioseq.transcription.bundled import shipped_transcriber, thresholds_of
     from audioseq.transcription.recordings import hear
     from audioseq.transcription.transcriber import Transcriber
 
     model = shipped_transcriber() if args.model is None else load_model(args.model, Transcriber)
     given = {"onset_threshold": args.onset, "sustain_threshold": args.sustain, "offset_threshold": args.offset}
-    thresholds = {name: value or None for name, value in given.items()}
+    thresholds = thresholds_of(args.instrument, **{name: value or None for name, value in given.items()})
     if args.source == "microphone":
         return _live(args, model, thresholds, tempo)
     found = hear(args.source, model=model, min_length=args.min_length, tuning=args.tuning, **thresholds)

@@ -8,7 +8,9 @@ from . import (
     transcriber as transcriber,
 )
 from .bundled import (
+    INSTRUMENTS as INSTRUMENTS,
     shipped_transcriber as shipped_transcriber,
+    thresholds_of as thresholds_of,
     transcribe as transcribe,
 )
 from .decoding import (

@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 import os
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import keras
 import numpy as np
 
+from audioseq.arguments import require
 from audioseq.files import shipped
 from audioseq.transcription.transcriber import Transcriber
 
 if TYPE_CHECKING:
     import pretty_midi
 
-__all__ = ["shipped_transcriber", "transcribe"]
+__all__ = ["INSTRUMENTS", "shipped_transcriber", "thresholds_of", "transcribe"]
+
+# what an instrument changes of a model's thresholds: the ends that it tells of pianos come too soon for others
+INSTRUMENTS: dict[str, dict[str, float]] = {"piano": {}, "any": {"sustain_threshold": 0.7, "offset_threshold": 1.0}}
 
 
 def shipped_transcriber() -> Transcriber:
@@ -31,6 +35,7 @@ def transcribe(
     onset_threshold: float | None = None,
     sustain_threshold: float | None = None,
     offset_threshold: float | None = None,
+    instrument: Literal["piano", "any"] = "piano",
     min_length: float = 0.0,
     tuning: float | Literal["auto"] = "auto",
 ) -> pretty_midi.PrettyMIDI:
@@ -46,6 +51,7 @@ def transcribe(
         sustain_threshold: probability below which a note ends; None: the model's. Higher gives shorter notes.
         offset_threshold: probability of an offset from which on a note ends; None: the model's. Lower gives shorter
             notes; 1: the sustain alone decides.
+        instrument: "any" ends notes by the sustain alone, where no other thresholds are given.
         min_length: seconds; shorter notes are left out.
         tuning: cents of the recording above 440 Hz; "auto" estimates it from the first minute.
 
@@ -63,9 +69,18 @@ def transcribe(
     return model.transcribe(
         sound,
         sr,
-        onset_threshold=onset_threshold,
-        sustain_threshold=sustain_threshold,
-        offset_threshold=offset_threshold,
         min_length=min_length,
         tuning=tuning,
+        **thresholds_of(
+            instrument,
+            onset_threshold=onset_threshold,
+            sustain_threshold=sustain_threshold,
+            offset_threshold=offset_threshold,
+        ),
     )
+
+
+def thresholds_of(instrument: str, **given: float | None) -> dict[str, Any]:
+    """The thresholds of an instrument, of `INSTRUMENTS`, and before them those that are given; None: the model's."""
+    require(instrument in INSTRUMENTS, f"instrument is one of {', '.join(INSTRUMENTS)}", instrument)
+    return {**INSTRUMENTS[instrument], **{name: value for name, value in given.items() if value is not None}}

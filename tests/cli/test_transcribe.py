@@ -46,6 +46,21 @@ def test_notes_stand_in_bars_and_as_json(run, tmp_path):
     assert len(rows) == len(aq.load_midi(out).instruments[0].notes)
 
 
+def test_an_instrument_has_its_thresholds(run, tmp_path):
+    """By `any` notes are not cut by their offset's probability, so that together they are longer."""
+    found = {}
+    for name in ("piano", "any"):
+        code, _, err = run("transcribe", EXAMPLE, "--out", tmp_path / f"{name}.mid", "--instrument", name)
+        assert code == 0, err
+        found[name] = read_notes(tmp_path / f"{name}.mid")
+    by_hand = aq.transcribe(EXAMPLE, sustain_threshold=0.7, offset_threshold=1.0).instruments[0].notes
+    np.testing.assert_allclose(np.sort([note.end for note in by_hand]), np.sort(found["any"]["end"]), atol=2e-3)
+    lasting = {name: float((notes["end"] - notes["start"]).sum()) for name, notes in found.items()}
+    assert lasting["any"] > 1.05 * lasting["piano"]
+    with pytest.raises(ValueError, match=r"instrument is one of piano, any\. Received: 'drums'"):
+        aq.transcribe(EXAMPLE, instrument="drums")
+
+
 @pytest.mark.parametrize("kind", ["silence", "noise", "short", "clipped"])
 def test_what_is_no_music_gives_few_notes_and_says_so(run, tmp_path, kind):
     rng = np.random.default_rng(0)
