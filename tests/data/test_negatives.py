@@ -74,6 +74,7 @@ def test_nothing_to_draw_from_is_refused(tmp_path):
         find_negatives([tmp_path / "absent"], sr=SR, words=["go"])
 
 
+@pytest.mark.long
 def test_the_recipe_trains_with_negatives_and_resumes_with_the_same_alone(recipe, words, tmp_path, capsys):
     soundfile.write(tmp_path / "rain.wav", 0.1 * np.random.default_rng(0).standard_normal(16000 * 8), 16000)
     typed = ["train", "--data", str(words), "--unknown", "odd", "--network", "gru", "--batch-size", "8"]

@@ -125,7 +125,9 @@ def test_layers_are_nodes_in_onnx(build, node, recall, tmp_path):
     assert report.class_names == TOKENIZER.vocabulary
 
 
-@pytest.mark.parametrize("kind", ["savedmodel", pytest.param("litert", marks=pytest.mark.slow)])
+@pytest.mark.parametrize(
+    "kind", [pytest.param("savedmodel", marks=pytest.mark.long), pytest.param("litert", marks=pytest.mark.slow)]
+)
 def test_a_step_gives_the_numbers_of_the_model(kind, tmp_path):
     """Of a tied network that looks back; tokens through the file one by one, and through the network at once."""
     model = small(recall=aq.models.TokenRecall(TOKENIZER.pitch_groups, window=64), tied=True)

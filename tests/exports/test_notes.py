@@ -25,7 +25,9 @@ def small() -> aq.Transcriber:
     return aq.Transcriber(FEATURE, network, delay=2, mean=mean, variance=variance, onset_threshold=0.505)
 
 
-@pytest.mark.parametrize("kind", ["savedmodel", pytest.param("litert", marks=pytest.mark.slow)])
+@pytest.mark.parametrize(
+    "kind", [pytest.param("savedmodel", marks=pytest.mark.long), pytest.param("litert", marks=pytest.mark.slow)]
+)
 def test_an_exported_step_gives_the_numbers_of_the_model(kind, tmp_path):
     report = aq.export(small(), tmp_path, format=kind, streaming=True)
     assert max(report.parity.values()) <= 1e-4
@@ -71,7 +73,11 @@ def test_a_fourier_transform_by_products_is_one(n):
 
 
 @pytest.mark.parametrize(
-    ("kind", "streaming"), [("savedmodel", False), pytest.param("onnx", True, marks=pytest.mark.slow)]
+    ("kind", "streaming"),
+    [
+        pytest.param("savedmodel", False, marks=pytest.mark.long),
+        pytest.param("onnx", True, marks=pytest.mark.slow),
+    ],
 )
 def test_a_recogniser_of_two_resolutions_is_exported_too(kind, streaming, tmp_path):
     keras.utils.set_random_seed(0)

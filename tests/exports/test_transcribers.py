@@ -27,7 +27,9 @@ def small(*, both_ways: bool = False) -> SpeechTranscriber:
     return SpeechTranscriber(FEATURE, network, UNITS, mean=np.full(20, -40.0), variance=np.full(20, 200.0))
 
 
-@pytest.mark.parametrize("kind", ["savedmodel", pytest.param("litert", marks=pytest.mark.slow), "onnx"])
+@pytest.mark.parametrize(
+    "kind", [pytest.param("savedmodel", marks=pytest.mark.long), pytest.param("litert", marks=pytest.mark.slow), "onnx"]
+)
 def test_an_exported_step_gives_the_numbers_and_the_words_of_the_model(kind, tmp_path):
     model = small()
     report = aq.export(model, tmp_path, format=kind, streaming=True)

@@ -107,6 +107,7 @@ def test_a_seed_is_a_piece_alone_in_a_batch_and_at_any_place_of_it(all_models, t
         assert len(set(alone)) == 9  # another seed, another piece
 
 
+@pytest.mark.long
 def test_neighbours_that_end_early_and_the_size_of_the_chunk_change_nothing(all_models, tmp_path):
     for model in all_models:
         asked = [Options(bars=bars, temperature=1.0) for bars in (2, 1, 4, 1, 2, 3, 1)]

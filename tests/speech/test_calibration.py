@@ -122,6 +122,7 @@ def test_what_cannot_be_calibrated():
         calibrate(recogniser(network=ends), labels, scores)
 
 
+@pytest.mark.long
 def test_the_recipe_rejects_and_says_what_that_costs(recipe, words, tmp_path, capsys):
     from audioseq import cli
 

@@ -87,6 +87,7 @@ def test_it_draws_windows_where_a_word_was_detected(negatives, tmp_path):
     assert np.mean([np.std(y) > 3000 for y in hard]) > np.mean([np.std(y) > 3000 for y in usual])
 
 
+@pytest.mark.long
 def test_a_run_that_goes_on_ends_with_the_same_bits(negatives, tmp_path):
     whole, _ = run(tmp_path / "whole", negatives, EPOCHS)
     run(tmp_path / "cut", negatives, 3)
