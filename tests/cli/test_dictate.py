@@ -37,6 +37,7 @@ def untrained(tmp_path_factory):
     return path
 
 
+@pytest.mark.long
 @pytest.mark.slow
 def test_words_with_times_and_the_text(run, dictated, sound):
     code, out, _ = run("dictate", sound, "--model", dictated / "model.keras")
@@ -53,6 +54,7 @@ def test_words_with_times_and_the_text(run, dictated, sound):
     assert found["alternatives"][0][0] == text
 
 
+@pytest.mark.long
 @pytest.mark.slow
 def test_a_grammar_and_a_lexicon_bound_what_is_written(run, dictated, sound, tmp_path):
     model = ("--model", dictated / "model.keras")

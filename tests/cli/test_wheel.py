@@ -102,7 +102,7 @@ def test_generate_with_the_bundled_composer(place):
     assert {p: p.read_bytes() for p in (place / "empty/new").iterdir()} == before
 
 
-@pytest.mark.parametrize("file", ["right.wav", "tune.mid"])
+@pytest.mark.parametrize("file", ["right.wav", pytest.param("tune.mid", marks=pytest.mark.long)])
 def test_memory_of_a_word_and_of_a_tune(place, file):
     audioseq(place, "memory", file, "--out", f"memory-{file}")
     assert {p.name for p in (place / f"empty/memory-{file}").iterdir()} == {"memory_share.png", "gradient_flow.png"}

@@ -77,6 +77,7 @@ def test_what_does_not_fit_is_refused(model, noise):
         model.transcribe_frames(np.zeros((0, 20)))
 
 
+@pytest.mark.long
 def test_training_learns_ctc_too_and_leaves_its_layer_out(model, noise, tmp_path):
     from audioseq import training
     from audioseq.training.spellers import SpelledText

@@ -207,6 +207,7 @@ def test_what_cannot_be_examined_is_refused(tmp_path):
 
 
 @pytest.mark.skipif(not SHARED.is_dir(), reason="there are no real recordings beside the project")
+@pytest.mark.long
 def test_real_words_hold_no_duplicates_and_their_copies_are_found(tmp_path):
     names = sorted((SHARED / "speech_commands/go").glob("*.flac"))[:150]
     for word in ("go", "up"):

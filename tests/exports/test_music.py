@@ -152,6 +152,7 @@ def test_a_step_gives_the_numbers_of_the_model(kind, tmp_path):
     np.testing.assert_allclose(outputs["scores"][:, 0].sum(axis=-1), 1.0, atol=1e-5)
 
 
+@pytest.mark.long
 def test_a_dropped_state_is_refused(tmp_path, monkeypatch):
     step = aq.models.TokenNetwork.step
 
@@ -183,6 +184,7 @@ def test_networks_of_piano_rolls_are_refused_by_name(tmp_path):
     assert not list(tmp_path.iterdir())
 
 
+@pytest.mark.long
 def test_the_file_of_another_composer_is_not_replaced(tmp_path):
     aq.export(small(), tmp_path, format="savedmodel")
     tokenizer = aq.MelodyTokenizer()

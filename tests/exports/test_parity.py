@@ -43,7 +43,7 @@ def test_another_window_is_refused(model, clips, tmp_path, monkeypatch):
     assert "features: differ from the Keras model's by" in str(error)
 
 
-@pytest.mark.parametrize("lost", [1, "window", "samples"])
+@pytest.mark.parametrize("lost", [*(pytest.param(one, marks=pytest.mark.long) for one in (1, "window")), "samples"])
 @pytest.mark.slow
 def test_a_dropped_state_is_refused(model, clips, tmp_path, monkeypatch, lost):
     step = graphs.step

@@ -62,7 +62,7 @@ def clips():
 
 
 @pytest.mark.parametrize("streaming", [False, True], ids=["clip", "stream"])
-@pytest.mark.parametrize("kind", ["savedmodel", "litert", "onnx"])
+@pytest.mark.parametrize("kind", [pytest.param("savedmodel", marks=pytest.mark.long), "litert", "onnx"])
 @pytest.mark.slow
 def test_a_file_gives_the_models_numbers(model, clips, tmp_path, kind, streaming):
     report = export(model, tmp_path, format=kind, streaming=streaming, clips=clips)

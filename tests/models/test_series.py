@@ -28,6 +28,7 @@ def test_the_loss_is_least_at_the_quantiles():
             assert at(right) < at(right + step * np.eye(3)[i])
 
 
+@pytest.mark.long
 def test_it_learns_a_season_that_grows_and_is_saved_whole(tmp_path):
     time = np.arange(240)
     values = np.sin(2 * np.pi * time / 12) * (1 + time / 120) + 0.05 * time

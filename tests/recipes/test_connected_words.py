@@ -79,6 +79,7 @@ def test_a_run_that_is_killed_twice_ends_with_the_same_bits(words, tmp_path):
     assert_same_run(out, whole)
 
 
+@pytest.mark.long
 def test_letters_of_recordings_with_their_texts(run, words, tmp_path):
     """Utterances of two tones each, with a table; a letter each."""
     data, out = tmp_path / "data", tmp_path / "run"

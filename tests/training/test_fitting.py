@@ -106,6 +106,7 @@ def test_averages_are_validated_not_the_last_step(data, tmp_path):
     assert averaged[-1]["val_loss"] != raw[-1]["val_loss"]
 
 
+@pytest.mark.long
 def test_averaged_weights_go_with_averaged_statistics(data, tmp_path):
     """Moving means and variances of the weights of the last step belong to other activations than the averages'."""
     model = build(data, network=models.cnn_lstm)

@@ -167,6 +167,7 @@ def test_two_processes_train_as_one(kind, request, tmp_path):
 
 
 @pytest.mark.slow
+@pytest.mark.long
 def test_two_killed_workers_go_on_to_the_same_bits(songs, tmp_path):
     command = [SCRIPT, "tokens", songs]
     for name in ("whole", "cut"):
