@@ -136,6 +136,7 @@ def test_forty_minutes_of_sound(forwards, both_ways):
 
 
 @pytest.mark.slow
+@pytest.mark.long
 def test_forty_minutes_stream(forwards):
     long = np.zeros(40 * 60 * 8000, np.float32)
     assert forwards.transcribe(long, beam=2).text is not None

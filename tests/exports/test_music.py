@@ -24,12 +24,12 @@ from audioseq.tokens.base import BOS, EOS
 TOKENIZER = aq.EventTokenizer(max_shift=20, low=60, high=71)
 
 
-def small(build=aq.models.event_lstm, **options) -> aq.SequenceGenerator:
+def small(build=aq.models.event_lstm, spread=0.5, **options) -> aq.SequenceGenerator:
     """Random weights that prefer some tokens clearly."""
     keras.utils.set_random_seed(1)
     network = build(TOKENIZER.size, units=(12, 8), embedding=6, **options)
     rng = np.random.default_rng(1)
-    network.set_weights([rng.normal(0, 0.5, w.shape) for w in network.get_weights()])
+    network.set_weights([rng.normal(0, spread, w.shape) for w in network.get_weights()])
     return aq.SequenceGenerator(TOKENIZER, network)
 
 
@@ -117,7 +117,8 @@ def test_with_the_constraints_a_file_writes_what_generate_writes(composer, tmp_p
 )
 def test_layers_are_nodes_in_onnx(build, node, recall, tmp_path):
     looks_back = aq.models.TokenRecall(TOKENIZER.pitch_groups, window=32) if recall else None
-    report = aq.export(small(getattr(aq.models, build), recall=looks_back), tmp_path, format="onnx")
+    spread = 0.2 if build == "event_rnn" else 0.5  # without gates the rounding of a step would grow from step to step
+    report = aq.export(small(getattr(aq.models, build), spread, recall=looks_back), tmp_path, format="onnx")
     assert report.operations[node] == 2
     assert "Loop" not in report.operations
     assert max(report.parity.values()) <= 1e-4
@@ -125,9 +126,7 @@ def test_layers_are_nodes_in_onnx(build, node, recall, tmp_path):
     assert report.class_names == TOKENIZER.vocabulary
 
 
-@pytest.mark.parametrize(
-    "kind", [pytest.param("savedmodel", marks=pytest.mark.long), pytest.param("litert", marks=pytest.mark.slow)]
-)
+@pytest.mark.parametrize("kind", [pytest.param(one, marks=pytest.mark.long) for one in ("savedmodel", "litert")])
 def test_a_step_gives_the_numbers_of_the_model(kind, tmp_path):
     """Of a tied network that looks back; tokens through the file one by one, and through the network at once."""
     model = small(recall=aq.models.TokenRecall(TOKENIZER.pitch_groups, window=64), tied=True)

@@ -112,6 +112,7 @@ def test_the_transcriber_that_comes_along_has_no_loop(tmp_path):
 
 
 @pytest.mark.slow
+@pytest.mark.long
 def test_only_the_graph_that_onnx_is_made_of_has_marks(tmp_path):
     """The same classifier as LiteRT, after it was written as ONNX: nothing of the marks is left in its layers."""
     from exports.test_writing import resonances, small

@@ -77,6 +77,7 @@ def test_says_nothing_of_a_network_that_learns_well(data):
 
 @pytest.mark.filterwarnings("ignore:gradients")
 @pytest.mark.slow
+@pytest.mark.long
 def test_history_has_its_columns_and_a_resumed_run_the_same(words, tmp_path):
     data = word_folder(words, duration=0.3, split=GroupSplit(seed=0))
     feature = aq.LogMel(sr=SR, n_fft=256, hop_length=160, n_mels=10)

@@ -201,6 +201,7 @@ def test_wrong_usage_is_exit_code_2(recipe, capsys):
 
 
 @pytest.mark.slow
+@pytest.mark.long
 def test_names_that_are_not_utf8_are_printed_all_the_same(run, trained, words, tmp_path):
     folder = tmp_path / "data"
     shutil.copytree(words, folder)

@@ -134,6 +134,7 @@ def test_a_page_that_gives_other_scores_is_refused(model, clips, runtime, tmp_pa
 
 
 @slow
+@pytest.mark.long
 def test_without_a_browser_it_is_written_on_request_alone(model, clips, runtime, tmp_path, monkeypatch):
     monkeypatch.setattr(web, "_chromium", lambda: None)
     with pytest.raises(ExportError, match="--unchecked"):

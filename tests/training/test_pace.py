@@ -22,6 +22,7 @@ def job(words):
 
 
 @pytest.mark.slow
+@pytest.mark.long
 def test_measuring_leaves_the_training_as_it_was(job, tmp_path):
     model, data = job
     settings = training.Settings(epochs=2, batch_size=8)
