@@ -39,6 +39,9 @@ cli.load_tensorflow()
 
 import keras
 from keras import layers, ops
+from sklearn.linear_model import LogisticRegression
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
 
 from audioseq import SequenceGenerator, models
 from audioseq.data import tunes
@@ -158,15 +161,8 @@ def states_of(model: SequenceGenerator, windows: np.ndarray) -> np.ndarray:
 
 def by_regression(x: np.ndarray, learn: np.ndarray, truth: np.ndarray, penalty: float = 0.02) -> np.ndarray:
     """Logits of all rows, by a logistic regression on the rows `learn`, with a penalty on its weights."""
-    mean, spread = x[learn].mean(axis=0), x[learn].std(axis=0) + 1e-6
-    x = np.concatenate([(x - mean) / spread, np.ones((len(x), 1))], axis=1)
-    weights, rows, y = np.zeros(x.shape[1]), x[learn], truth[learn]
-    ridge = penalty * np.r_[np.ones(len(weights) - 1), 0.0] * len(rows)
-    for _ in range(20):  # Newton's steps
-        p = 1 / (1 + np.exp(-np.clip(rows @ weights, -30, 30)))
-        hessian = (rows * (p * (1 - p))[:, None]).T @ rows + np.diag(ridge + 1e-9)
-        weights -= np.linalg.solve(hessian, rows.T @ (p - y) + ridge * weights)
-    return x @ weights
+    chain = make_pipeline(StandardScaler(), LogisticRegression(C=1 / (penalty * int(learn.sum())), max_iter=1000))
+    return chain.fit(x[learn], truth[learn]).decision_function(x)
 
 
 def judged(logits: np.ndarray, owner: np.ndarray, real: np.ndarray) -> dict[str, Any]:

@@ -238,6 +238,10 @@ def test_the_page_is_small():
 
 # ------------------------------------------------------------------------------------------------------ compose
 
+LEVEL = (  # of what sounds now
+    "() => { const a = audioseqPlayer.analyser, x = new Float32Array(a.fftSize);"
+    "a.getFloatTimeDomainData(x); return Math.max(...x.map(Math.abs)); }"
+)
 ROLL = {"x": 48 + 38 * 2, "y": 26 + 13 * 9}  # in the first bar, of the canvas
 
 
@@ -286,12 +290,7 @@ def test_what_is_played_sounds_in_time(opened):
     levels, ahead = [], []
     for _ in range(20):
         page.wait_for_timeout(50)
-        levels.append(
-            page.evaluate(
-                "() => { const a = audioseqPlayer.analyser, x = new Float32Array(a.fftSize);"
-                "a.getFloatTimeDomainData(x); return Math.max(...x.map(Math.abs)); }"
-            )
-        )
+        levels.append(page.evaluate(LEVEL))
     assert max(levels) > 0.01
     ahead = page.evaluate("() => audioseqPlayer.scheduled.map(({ when, begin }) => [when, begin])")
     tempo, resolution = piece["tempos"][0][1] / 1e6, piece["resolution"]
@@ -377,15 +376,11 @@ def test_notes_are_erased_and_tracks_muted(opened):
     page = begun(opened)
     page.click("[data-part=mute-0]")
     page.click("[data-part=mute-1]")
-    level = (
-        "() => { const a = audioseqPlayer.analyser, x = new Float32Array(a.fftSize);"
-        "a.getFloatTimeDomainData(x); return Math.max(...x.map(Math.abs)); }"
-    )
     page.click("[data-test=play]")
     page.wait_for_timeout(1000)
-    silent = max(page.evaluate(level) for _ in range(10))
+    silent = max(page.evaluate(LEVEL) for _ in range(10))
     page.click("[data-part=mute-1]")
-    page.wait_for_function(f"() => ({level})() > 0.01")
+    page.wait_for_function(f"() => ({LEVEL})() > 0.01")
     assert silent < 1e-4
     page.click("[data-test=play]")
     page.click("[data-test=clear]")
