@@ -35,7 +35,9 @@ def add_to(commands: Any) -> None:
     )
     parser.add_argument("--onset", type=common.share, metavar="P", help="least probability of a note's beginning")
     parser.add_argument("--sustain", type=common.share, metavar="P", help="least probability with which it goes on")
-    parser.add_argument("--offset", type=common.share, metavar="P", help="probability of its end that ends it; 1: none")
+    parser.add_argument(
+        "--offset", type=common.positive, metavar="P", help="probability of its end that ends it; 1: none"
+    )
     parser.add_argument("--min-length", type=common.not_negative, default=0.0, metavar="SECONDS", help="of a note")
     parser.add_argument(
         "--tuning", type=_or_auto("cents"), default="auto", metavar="CENTS", help="above 440 Hz; default: estimated"

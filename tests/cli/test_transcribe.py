@@ -53,6 +53,11 @@ def test_an_instrument_has_its_thresholds(run, tmp_path):
         code, _, err = run("transcribe", EXAMPLE, "--out", tmp_path / f"{name}.mid", "--instrument", name)
         assert code == 0, err
         found[name] = read_notes(tmp_path / f"{name}.mid")
+    code, _, _ = run("transcribe", EXAMPLE, "--out", tmp_path / "a.mid", "--sustain", "0.7", "--offset", "1")
+    assert code == 0
+    np.testing.assert_array_equal(read_notes(tmp_path / "a.mid"), found["any"])
+    code, _, err = run("transcribe", EXAMPLE, "--out", tmp_path / "b.mid", "--offset", "1.5")
+    assert (code, "offset_threshold is a probability above 0" in err) == (1, True)
     by_hand = aq.transcribe(EXAMPLE, sustain_threshold=0.7, offset_threshold=1.0).instruments[0].notes
     np.testing.assert_allclose(np.sort([note.end for note in by_hand]), np.sort(found["any"]["end"]), atol=2e-3)
     lasting = {name: float((notes["end"] - notes["start"]).sum()) for name, notes in found.items()}
