@@ -229,8 +229,8 @@ def train(
         print(f"\ninterrupted after epoch {len(fitted.history)}; what was learned is in {out}. {again(out, config)}")
         return cli.INTERRUPTED
     if synthetic:
-        print("\nThese voices are synthetic: the model is a demonstration, and will not understand people well. The")
-        print("bundled recogniser, of real voices, is right in 96.5 % of theirs (validation): leave out --model.")
+        print("\nThese voices are synthetic: the model is a demonstration, and will not understand people well. For")
+        print("people leave out --model: the bundled recogniser is right in 96.5 % of their recordings (validation).")
     sample = Path(config.data) / check.names[int((check.labels == 0).argmax())]
     print(f"\n{out} holds the model, its card, figures and plots. Next:\n")
     print(f"  audioseq classify --model {cli.quoted(out / 'model.keras')} {cli.quoted(sample)}\n")
