@@ -143,10 +143,15 @@ def _exported(path: Path) -> dict[str, Any]:
         raise FileError(path, f'needs {error.name}: pip install "audioseq[export]"') from error
     except Exception as error:  # damage shows itself in many kinds
         raise FileError(path, "holds no metadata of audioseq: it was not exported by it, or is damaged") from error
+    reads: dict[str, Any] = {"classes": found["class_names"], "sr": found["sr"]}
+    if "tokenizer" in found:
+        from audioseq.tokens.tokenizers import tokenizer_from_dict
+
+        tokenizer = tokenizer_from_dict(found["tokenizer"])
+        reads = {"tokenizer": repr(tokenizer), "tokens": tokenizer.size, "tempo": found["tempo"]}
     return {
         "kind": {"litert": "LiteRT", "onnx": "ONNX", "savedmodel": "SavedModel"}[kind],
-        "classes": found["class_names"],
-        "sr": found["sr"],
+        **reads,
         **{name: found[name] for name in ("block", "silence") if name in found},
         "bytes": sum(p.stat().st_size for p in ([path] if path.is_file() else path.rglob("*")) if p.is_file()),
     }

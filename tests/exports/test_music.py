@@ -203,5 +203,9 @@ def test_the_command_exports_what_comes_along(tmp_path, monkeypatch, capsys):
     assert re.search(r"a token +\d+\.\d\d ms \(median\)", printed)
     about = json.loads((tmp_path / "new" / "model_step" / "assets.extra" / "audioseq.json").read_text())
     assert about["tokenizer"] == json.loads(json.dumps(drummer.tokenizer.to_dict()))
+    assert cli.run(parser(), ["info", "new/model_step", "--json"]) == 0
+    said = json.loads(capsys.readouterr().out)
+    assert (said["kind"], said["tokens"]) == ("SavedModel", drummer.tokenizer.size)
+    assert said["tokenizer"] == repr(drummer.tokenizer)
     assert cli.run(parser(), [*arguments[:3], "--format", "litert", "--int8", "--out", "new"]) != 0
     assert "--int8" in capsys.readouterr().err
