@@ -52,6 +52,7 @@ def open_sound(source: Source) -> Iterator[ForwardFile]:
             file = stack.enter_context(ForwardFile(opened, shown))
         except soundfile.SoundFileRuntimeError as error:
             hint = " (did you pass a path as bytes? os.fsdecode gives it)" if _may_be_path(source) else ""
+            hint = " (a model? aq.load_model reads it)" if suffix_of(shown) == ".keras" else hint
             raise AudioError(shown, f"cannot be read as audio: {reason_of(error)}{hint}") from error
         if file.format == "RAW":  # libsndfile takes any bytes named .au, .snd, .vox or .gsm for sound
             raise AudioError(shown, "has no audio header")

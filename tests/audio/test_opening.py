@@ -58,6 +58,7 @@ def test_what_cannot_be_read_is_refused_by_name(tmp_path):
     soundfile.write(path, np.zeros(100), SR)
     with path.open("rb") as closed:
         pass
+    (tmp_path / "model.keras").write_bytes(b"PK" + bytes(100))
     opened = [
         (closed, r"a\.wav: is a file that was closed: open it again, or pass its path$"),
         (path.open(encoding="latin-1"), r'a\.wav: is open as text: open it in binary mode, open\(path, "rb"\)$'),
@@ -67,6 +68,7 @@ def test_what_cannot_be_read_is_refused_by_name(tmp_path):
         (b"This is text and no sound.", r"^<26 bytes>: cannot be read as audio: Format not recognised$"),
         (b"", r"^<0 bytes>: cannot be read as audio: "),
         (io.BytesIO(b"RIFF"), r"^<BytesIO>: cannot be read as audio: "),
+        (tmp_path / "model.keras", r"model\.keras: cannot be read as audio: .* \(a model\? aq\.load_model reads it\)$"),
         (os.fsencode(path), r"did you pass a path as bytes\? os\.fsdecode gives it"),
         (path.read_bytes()[:44], r"^<44 bytes>: holds no samples$"),
     ]
