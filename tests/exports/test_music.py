@@ -81,6 +81,7 @@ def test_the_guides_lines_write_the_likeliest_piece_in_either_runtime(composer, 
 
 
 @pytest.mark.slow
+@pytest.mark.long
 def test_with_the_constraints_a_file_writes_what_generate_writes(composer, tmp_path):
     """Sixteen bars at temperature 0, with length, key and ending, by the file's metadata."""
     import onnxruntime

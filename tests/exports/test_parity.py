@@ -34,6 +34,7 @@ def refused(model, out, **options):
 
 
 @pytest.mark.slow
+@pytest.mark.long
 def test_another_window_is_refused(model, clips, tmp_path, monkeypatch):
     whole = graphs.plan_of(FEATURE)
     other = dataclasses.replace(whole, front=dataclasses.replace(whole.front, window="hamming"))
@@ -71,6 +72,7 @@ def test_a_dropped_state_is_refused(model, clips, tmp_path, monkeypatch, lost):
 
 
 @pytest.mark.slow
+@pytest.mark.long
 def test_other_weights_are_refused(model, clips, tmp_path, monkeypatch):
     other = small()
     for layer in other.network.layers:
@@ -98,6 +100,7 @@ def test_swapped_labels_are_refused(model, clips, tmp_path, monkeypatch):
 
 
 @pytest.mark.slow
+@pytest.mark.long
 def test_an_earlier_export_survives_a_refused_one(model, clips, tmp_path, monkeypatch):
     export(model, tmp_path, format="savedmodel", clips=clips)
     before = (tmp_path / "model" / "saved_model.pb").read_bytes()

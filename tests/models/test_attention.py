@@ -162,6 +162,7 @@ def test_every_weight_has_a_gradient(model, tokens):
 
 
 @pytest.mark.slow
+@pytest.mark.long
 def test_it_learns_to_turn_a_sequence_round():
     """No state can be copied from its place: it has to look from the end to the beginning."""
     keras.utils.set_random_seed(0)

@@ -220,6 +220,7 @@ def test_what_stops_the_chief_stops_all(tmp_path):
 
 
 @pytest.mark.slow
+@pytest.mark.long
 def test_a_recipe_trains_over_two_workers_into_one_folder(songs, tmp_path):
     command = [ROOT / "recipes" / "music_generation.py", "train", "--data", songs, "--out", tmp_path / "run", *SHORT]
     chief, other = end(start(command, 2))
