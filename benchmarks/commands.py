@@ -9,6 +9,10 @@ and taken up. Training seconds are those of the epochs, with everything else tha
     python benchmarks/commands.py --data DIR --out RUNS --leave-one-speaker-out
 
 trains once for each speaker of a small corpus, tests on that speaker alone, and prints the mean.
+
+    python benchmarks/commands.py --peers --data DIR [--model FILE]
+
+sets the recogniser that ships beside other programs: see `benchmarks/peers.py`.
 """
 
 from __future__ import annotations
@@ -146,15 +150,27 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--epochs", type=int, help="default: the recipe's own")
     parser.add_argument("--leave-one-speaker-out", action="store_true")
+    parser.add_argument("--peers", action="store_true", help="the recogniser that ships beside other programs")
+    parser.add_argument("--model", help="with --peers; default: the one that ships")
+    parser.add_argument("--hold-out", nargs="+", metavar="FILE", help="with --peers: recordings of speech to keep to")
     parser.add_argument("--json", type=Path)
     parser.add_argument("--time", type=Path, help=argparse.SUPPRESS)
     args = parser.parse_args()
     if args.time:
         time_one(args.time)
         return
-    if not args.data or not args.out:
+    if not args.data or not (args.out or args.peers):
         parser.error("--data and --out are needed")
-    result = leave_one_speaker_out(args) if args.leave_one_speaker_out else compare(args)
+    if args.peers:
+        import peers
+
+        import audioseq as aq
+        from audioseq.files import shipped
+
+        model = aq.load_model(args.model or shipped("assets", "fewshot", "model.keras"))
+        result = peers.compare(Path(args.data), model, args.hold_out)
+    else:
+        result = leave_one_speaker_out(args) if args.leave_one_speaker_out else compare(args)
     if args.json:
         args.json.write_text(json.dumps(result, indent=2))
 

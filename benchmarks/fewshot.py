@@ -1,6 +1,6 @@
 """Words from five recordings, by the numbers of a recogniser.
 
-    python benchmarks/fewshot.py --data DIR [--model FILE] [--json FILE]
+    python benchmarks/fewshot.py --data DIR [--model FILE] [--peers] [--json FILE]
 
 `DIR` holds `speech_commands`, `speech_words`, `speech_few` and `wake_words`. Thirty episodes are drawn: ten words, five
 recordings of each; asked about are recordings by other speakers (where they are named) of these words, and of five
@@ -9,11 +9,15 @@ where the threshold accepts 5 % of the other words' recordings. Two groups of wo
 most trained the bundled recogniser's last layers, though not the numbers that are compared; and words that it never
 met. At last, three new words at a time are enrolled in the recogniser itself (`speech.enroll`, its default threshold):
 how many of their recordings and of the validation clips of the words that were there are right, before and after.
+
+`--peers` has the same episodes by EfficientWord-Net (Chidhambararajan et al. 2021; `pip install --no-deps
+efficientword-net`, 100 MB).
 """
 
 from __future__ import annotations
 
 import argparse
+import itertools
 import os
 import sys
 import time
@@ -62,6 +66,15 @@ def numbers_of(model: Any) -> Callable[[np.ndarray], np.ndarray]:
         return np.concatenate([np.asarray(part) for part in parts])
 
     return numbers
+
+
+def efficient_word_net(samples: np.ndarray) -> np.ndarray:
+    """The numbers of the peer's network, of clips in the middle of its 1.5 s."""
+    from eff_word_net.audio_processing import Resnet50_Arc_loss
+
+    peer = Resnet50_Arc_loss()
+    clips = [aq.audio.fit_length(y, peer.window_frames).astype(np.float32) for y in samples]
+    return np.concatenate([peer.audioToVector(y) for y in clips])
 
 
 def unit(x: np.ndarray) -> np.ndarray:
@@ -132,6 +145,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--data", required=True, type=Path, metavar="DIR")
     parser.add_argument("--model", default=str(shipped("assets", "speech", "model.keras")), metavar="FILE")
+    parser.add_argument("--peers", action="store_true", help="EfficientWord-Net beside it")
     parser.add_argument("--json", metavar="FILE")
     args = parser.parse_args()
     model, found = aq.load_model(args.model), {}
@@ -145,9 +159,9 @@ def main() -> None:
             trained,
         ),
     }
-    numbers_in = numbers_of(model)
-    for title, recordings in groups.items():
-        print(f"{title}: {len(recordings.files):,} recordings of {len(set(recordings.words))} words")
+    ways = {"": numbers_of(model), **({", EfficientWord-Net": efficient_word_net} if args.peers else {})}
+    for (title, recordings), (way, numbers_in) in itertools.product(groups.items(), ways.items()):
+        print(f"{title}{way}: {len(recordings.files):,} recordings of {len(set(recordings.words))} words")
         numbers = numbers_in(recordings.samples)
         for shots in (1, SHOTS):
             right, accepted = episodes(recordings, numbers, shots)
@@ -155,7 +169,7 @@ def main() -> None:
                 f"  {shots} recordings a word: {right.mean():.1%} right, {accepted.mean():.1%} right and accepted at "
                 f"5 % of others (episodes ± {accepted.std():.1%})"
             )
-            found[f"{title}, {shots}"] = [float(right.mean()), float(accepted.mean())]
+            found[f"{title}{way}, {shots}"] = [float(right.mean()), float(accepted.mean())]
     if (args.data / "speech_commands").is_dir():
         clips = aq.word_folder(args.data / "speech_commands", unknown=["bed", "cat", "happy"]).validation
         found["enrolled"] = kept(model, groups["words never met"], clips)
