@@ -74,6 +74,7 @@ from .guides import (
     no_guide as no_guide,
     remember as remember,
     stacked as stacked,
+    stale_bias as stale_bias,
 )
 from .harmony import (
     KEY_SCORES as KEY_SCORES,

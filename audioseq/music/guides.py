@@ -1,8 +1,11 @@
-"""What draws a piece towards a form, chords and a density: bias on the logits inside the sampling loop.
+"""What draws a piece towards a form, chords and a density, and the likeliest one out of a loop: bias on the logits
+inside the sampling loop.
 
 Nothing here forbids: a token that the grammar and the limits leave alone stays possible, and whatever is drawn still
 ends as requested. A section that comes again is drawn towards what followed at the same place when it was first here;
-chords take likelihood from notes that they do not have, least from short ones between the beats.
+chords take likelihood from notes that they do not have, least from short ones between the beats. Who always takes
+the likeliest token comes to a bar that is its own likeliest continuation; so a note that stood at the same place of the
+last bars loses likelihood there.
 """
 
 from __future__ import annotations
@@ -18,12 +21,24 @@ from audioseq.music.constraints import BeatConstraints, Constraints
 from audioseq.music.harmony import Chord
 from audioseq.tokens import beats
 
-__all__ = ["Guide", "Section", "chord_rows", "form_of", "guide_bias", "no_guide", "remember", "stacked"]
+__all__ = [
+    "Guide",
+    "Section",
+    "chord_rows",
+    "form_of",
+    "guide_bias",
+    "no_guide",
+    "remember",
+    "stacked",
+    "stale_bias",
+]
 
 SAME, VARIED = 7.0, 3.0  # added to the logit of what followed when a section was first here
 ON_BEAT, BETWEEN = -10.0, -4.0  # on the logit of a note that its chord does not have
 ROOT = 3.0  # on the logit of the bass's own note
 MISSING = 1.5  # on the logit of a note of the chord that does not sound yet
+LATELY = 3  # bars; chorales repeat phrases of four, hardly ever one bar or two
+STALE = -1.0  # on the logit of a note, for each of these bars that had it at the same place
 STEER = 25.0  # on the logit, for each beat of waiting and each step's share of onsets that are too many or too few
 ALWAYS = 2**30  # a step that no piece reaches
 NOWHERE = -9  # a bar that no piece has
@@ -48,12 +63,14 @@ class Guide:
         again: of each bar the earlier one that it repeats, or -1; int32 ``(bars,)``.
         pull: how much it does, float32 ``(bars,)``.
         density: share of the steps where notes begin; below 0: as it comes.
+        fresh: how much of `stale_bias` is added.
     """
 
     chords: np.ndarray
     again: np.ndarray
     pull: np.ndarray
     density: float = -1.0
+    fresh: float = 0.0
 
 
 def no_guide() -> Guide:
@@ -126,7 +143,7 @@ def chord_rows(
 
 
 def stacked(guides: Sequence[Guide]) -> dict[str, np.ndarray]:
-    """The guides of a batch as arrays of one size, by the names of their fields; `density` is ``(batch, 1)``."""
+    """The guides of a batch as arrays of one size, by the names of their fields; a number is ``(batch, 1)``."""
     free = no_guide()
 
     def padded(name: str) -> np.ndarray:
@@ -134,8 +151,9 @@ def stacked(guides: Sequence[Guide]) -> dict[str, np.ndarray]:
         longest = max(map(len, rows))
         return np.stack([np.concatenate([row, np.repeat(getattr(free, name), longest - len(row), 0)]) for row in rows])
 
-    density = np.array([[guide.density] for guide in guides], np.float32)
-    return {"chords": padded("chords"), "again": padded("again"), "pull": padded("pull"), "density": density}
+    arrays = {name: padded(name) for name in ("chords", "again", "pull")}
+    numbers = ("density", "fresh")
+    return arrays | {name: np.array([[getattr(one, name)] for one in guides], np.float32) for name in numbers}
 
 
 def remember(constraints: Constraints, state: Any, token: Any, *, ops: Any = np) -> Any:
@@ -156,9 +174,32 @@ def guide_bias(constraints: Constraints, state: Any, guide: dict[str, Any], hist
     """
     bias = _again(constraints, state, guide, history, ops)
     bias = bias + _chords(constraints, state, guide["chords"], ops)
+    bias = bias + guide["fresh"] * stale_bias(constraints, state, history, ops=ops)
     if isinstance(constraints, BeatConstraints):
         bias = bias + _density(constraints, state, guide["density"], history, ops)
     return bias
+
+
+def stale_bias(constraints: Constraints, state: Any, history: Any, *, ops: Any = np) -> Any:
+    """What notes lose that stood at the same place in the bars just before, float32 ``(..., size)``.
+
+    Added to the logits where the likeliest token is always taken: else a bar soon comes again and again.
+
+    Args:
+        constraints: of the tokenizer, one with bars.
+        state: ``(..., n)``.
+        history: what `remember` gave of the tokens so far, int32 ``(..., tokens, 4)``.
+        ops: `numpy`, or `keras.ops`.
+    """
+    bar, place, pitch = constraints.place(state, ops=ops)
+    begun = constraints.tokenizer.begun_pitch >= 0
+    same = ops.logical_and(history[..., 2] == place, history[..., 3] == pitch)
+    same = ops.logical_and(same, ops.take(begun, history[..., 0]))  # one token of a bar at the most
+    bars = ops.expand_dims(bar - np.arange(1, LATELY + 1, dtype=np.int32), -1)  # (..., LATELY, 1)
+    there = ops.logical_and(ops.expand_dims(same, -2), ops.expand_dims(history[..., 1], -2) == bars)
+    token = ops.sum(ops.where(there, ops.expand_dims(history[..., 0], -2) + 1, 0), axis=-1, keepdims=True) - 1
+    stale = token == np.arange(len(begun), dtype=np.int32)  # (..., LATELY, size)
+    return ops.sum(ops.where(stale, np.float32(STALE), np.float32(0)), axis=-2)
 
 
 def _again(constraints: Constraints, state: Any, guide: dict[str, Any], history: Any, ops: Any) -> Any:

@@ -24,7 +24,8 @@ class Options:
     Attributes:
         bars: its length, the prompt included. Where neither this nor `seconds` is given, 16.
         seconds: its length, in the place of `bars`.
-        temperature: logits are divided by it: the lower, the likelier what is drawn; 0 always takes the likeliest.
+        temperature: logits are divided by it: the lower, the likelier what is drawn; 0 always takes the likeliest,
+            where there are bars after `music.stale_bias`, without which one bar comes again and again.
         top_k: only so many likeliest tokens are drawn from; None: all.
         top_p: only the likeliest tokens that together have this probability; 1: all.
         min_p: only tokens at least so likely, in shares of the likeliest.

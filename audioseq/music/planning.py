@@ -17,7 +17,7 @@ from audioseq.music.learnt import NOTHING, Learnt
 from audioseq.music.limits import FREE, NO_KEY, Constraints
 from audioseq.music.manners import as_played, program_of, with_key
 from audioseq.music.options import BARS, Options
-from audioseq.music.sampling import Job
+from audioseq.music.sampling import COLDEST, Job
 from audioseq.tokens import beats, drums
 from audioseq.tokens.base import MOST_STEPS, Tokenizer
 from audioseq.tokens.beats import BeatTokenizer
@@ -194,12 +194,14 @@ def _only_drums(tokenizer: Any, learnt: Learnt) -> bool:
 
 
 def _guide(tokenizer: Any, options: Options, meter: tuple[int, int], steps: int) -> Guide | None:
-    """Form, chords and density of a piece; None where none is requested."""
+    """Form, chords and density of a piece, and whether it must be kept out of a loop; None where nothing is wanted."""
     wanted = [name for name in ("form", "chords", "density") if getattr(options, name) is not None]
-    if not wanted:
+    fresh = options.temperature < COLDEST and not tokenizer.in_seconds and not isinstance(tokenizer, DrumTokenizer)
+    if not wanted and not fresh:
         return None
-    rule = f"{wanted[0]} is for a model of beats or of a melody; this one's tokens are events, which have no bars"
-    require(not tokenizer.in_seconds, rule, getattr(options, wanted[0]))
+    if wanted:
+        rule = f"{wanted[0]} is for a model of beats or of a melody; this one's tokens are events, which have no bars"
+        require(not tokenizer.in_seconds, rule, getattr(options, wanted[0]))
     rule = "density is for a model of beats"
     require(options.density is None or isinstance(tokenizer, BeatTokenizer), rule, options.density)
     guide = no_guide()
@@ -215,7 +217,8 @@ def _guide(tokenizer: Any, options: Options, meter: tuple[int, int], steps: int)
             steps_per_beat=tokenizer.steps_per_beat,
         )
         guide = dataclasses.replace(guide, chords=rows)
-    return dataclasses.replace(guide, density=-1.0 if options.density is None else options.density)
+    density = -1.0 if options.density is None else options.density
+    return dataclasses.replace(guide, density=density, fresh=float(fresh))
 
 
 def _remembered(limits: Constraints, state: np.ndarray, tokens: np.ndarray) -> np.ndarray:

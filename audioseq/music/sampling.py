@@ -26,7 +26,7 @@ __all__ = ["Job", "Sampler"]
 CHUNK = 128  # tokens between two looks at which sequences are done
 LEAST = 2  # sequences at once; see above
 NEVER = -1e9  # a logit
-GUIDE = ("chords", "again", "pull", "density", "history")  # arguments of the loop
+GUIDE = ("chords", "again", "pull", "density", "fresh", "history")  # arguments of the loop
 COLDEST = 1e-6  # a temperature; float32 tells logits apart no finer, so that a lower one takes the likeliest
 
 
@@ -43,7 +43,7 @@ class Job:
         top_k: only so many likeliest tokens are drawn from; 0: all.
         top_p: only the likeliest tokens that together have this probability (Holtzman et al. 2020, arXiv:1904.09751).
         min_p: only tokens at least so likely, in shares of the likeliest (Nguyen et al. 2024, arXiv:2407.01082).
-        guide: form, chords and density that it is drawn towards; None: none.
+        guide: form, chords and so on that it is drawn towards; None: none.
         past: what `guides.remember` gives of the prompt, ``(time, 4)``; needed beside a guide.
     """
 
@@ -242,7 +242,7 @@ class Sampler:
         shapes += [("float32", (None, 1)), ("int32", (None, 1)), ("float32", (None, 1)), ("float32", (None, 1))]
         if guided:
             shapes += [("int32", (None, None, 13)), ("int32", (None, None)), ("float32", (None, None))]
-            shapes += [("float32", (None, 1)), ("int32", (None, None, COLUMNS))]
+            shapes += [("float32", (None, 1)), ("float32", (None, 1)), ("int32", (None, None, COLUMNS))]
         return self.compiled(loop, shapes)
 
     def compiled(

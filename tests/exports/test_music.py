@@ -83,7 +83,7 @@ def test_the_guides_lines_write_the_likeliest_piece_in_either_runtime(composer, 
 @pytest.mark.slow
 @pytest.mark.long
 def test_with_the_constraints_a_file_writes_what_generate_writes(composer, tmp_path):
-    """Sixteen bars at temperature 0, with length, key and ending, by the file's metadata."""
+    """Sixteen bars at temperature 0, with length, key, ending and no loop, by the file's metadata."""
     import onnxruntime
 
     report = aq.export(composer, tmp_path, format="onnx")
@@ -94,12 +94,13 @@ def test_with_the_constraints_a_file_writes_what_generate_writes(composer, tmp_p
     session = onnxruntime.InferenceSession(report.file)
     names = [output.name for output in session.get_outputs()]
     states = {name: np.zeros((1, *shape), np.float32) for name, shape in about["states"].items()}
-    token, state, tokens = BOS, one.job.state, []
+    token, state, tokens, history = BOS, one.job.state, [], np.zeros((0, 4), np.int32)
     while token != EOS:
         outputs = dict(zip(names, session.run(None, {"token": np.array([token], np.int32), **states}), strict=True))
         states = {name: outputs[f"{name}_next"] for name in states}
-        logits = outputs["logits"][0] + limits.bias(state)
+        logits = outputs["logits"][0] + limits.bias(state) + aq.music.stale_bias(limits, state, history)
         token = int(np.argmax(np.where(limits.allowed(state, one.job.keep), logits, -np.inf)))
+        history = np.concatenate([history, [aq.music.remember(limits, state, np.int32(token))]])
         state = limits.advance(state, np.int32(token))
         tokens.append(token)
     assert len(tokens) >= 200
