@@ -82,14 +82,15 @@ def test_a_word_stays_in_its_folder(client, desk, word):
     assert not list(desk.folder.glob("*.wav"))
 
 
-def test_five_recordings_are_enrolled_and_the_sixth_is_detected(client, desk):
+def test_five_recordings_are_enrolled_and_others_are_detected(client, desk):
     for path in voices("stop")[:5]:
         client.post("/api/words/stop", content=path.read_bytes())
     answer = client.post("/api/enroll", json={"words": ["stop"], "name": "mine"}).json()
     assert answer["model"]["enrolled"] == ["stop"]
     name = answer["model"]["id"]
-    found = client.post(f"/api/classify?model={name}", content=voices("stop")[6].read_bytes()).json()
-    assert found["label"] == "stop"
+    others = [path.read_bytes() for path in voices("stop")[5:15]]
+    found = [client.post(f"/api/classify?model={name}", content=sound).json()["label"] for sound in others]
+    assert found.count("stop") >= 8
     data = client.get(f"/api/models/{name}")
     assert data.headers["content-disposition"].endswith('.keras"')
     assert data.content == (desk.folder / "models" / "mine.keras").read_bytes()
