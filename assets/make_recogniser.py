@@ -357,7 +357,7 @@ def likely_words(head: Any, part: Part, n_classes: int) -> np.ndarray:
 
     assert part.streamed is not None
     states, firsts = part.streamed
-    length, sure = head.input.shape[1] or 13, []
+    length, sure = part.drawn[0][0].shape[1], []
     for i in range(0, len(firsts), 4_096):
         x = states[firsts[i : i + 4_096, None] + np.arange(length)].astype(np.float32)
         scores = keras.ops.softmax(head(x, training=False))
