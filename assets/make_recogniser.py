@@ -7,9 +7,9 @@
 flite (on Debian: `apt-get install espeak-ng flite`).
 
 The convolutions of the embedding are fixed, so what they make of every clip, six times augmented, is computed once and
-kept in `RUN`; what is behind them then learns from that in two minutes. Half of the clips stand alone, as a file does;
-before the others stands what may precede a word in a stream. Windows of running speech and sounds are learned as the
-stream has them, those more often that are taken for a word.
+kept in `RUN`; what is behind them then learns from that in three minutes. Half of the clips stand alone, as a file
+does; before the others stands what may precede a word in a stream. Windows of running speech and sounds are learned as
+the stream has them, those more often that are taken for a word.
 
 Speakers, readers, sounds and synthetic words are in five parts. With `--folds` each part is tested by a model of the
 other four, and the figures are printed; `speech_words`, `speech_few`, `wake_words` and `fsdd` are asked about
@@ -38,11 +38,10 @@ import numpy as np
 PARTS, DRAWN, EPOCHS, BATCH = 5, 6, 18, 64
 HELD_OUT = ("1188.ogg", "3575.ogg", "672.ogg", "8230.ogg")  # readers of the first part
 SPOKEN, SAID = 2_400, 2  # synthetic words, and by how many voices each
-PAST = 12_800  # samples before a clip, ten states: more than an output sees
-DRAWN_WINDOWS, STREAMED = (
-    0.5,
-    0.3,
-)  # negatives of an epoch: share of those that were drawn; of the stream, for each clip
+STATE = 1_280  # samples from one state to the next
+PAST = 10 * STATE  # before a clip: more than an output sees
+DRAWN_WINDOWS = 0.5  # of an epoch: share of the drawn negatives that are kept
+STREAMED = 0.3  # and windows of the stream, for each of its clips
 MIXED, SMOOTHING = 0.2, 0.1
 COMMANDS = (
     "yes", "no", "up", "down", "left", "right", "on", "off", "stop", "go", "zero", "one", "two", "three", "four",
@@ -104,10 +103,9 @@ def synthetic_words(table: Path, out: Path) -> tuple[np.ndarray, np.ndarray]:
 
 def parts_of(data: Path, words: Any, out: Path) -> list[Part]:
     """All that is learned from, in five parts."""
-    from audioseq.data.clips import ClipSet
     from audioseq.data.negatives import find_negatives
     from audioseq.data.splits import speaker_of
-    from audioseq.data.unknown import NegativeClips
+    from audioseq.data.unknown import with_negatives
 
     clips = words.training
     place = np.array(
@@ -123,17 +121,27 @@ def parts_of(data: Path, words: Any, out: Path) -> list[Part]:
     )
     of_sounds = np.array([files.index(name) % PARTS for name in sounds.names])
     of_words = np.array([part_of(str(word)) for word in spoken[1]])
-    fields = {f.name: getattr(clips, f.name) for f in dataclasses.fields(ClipSet)}
     parts = []
     for k in range(PARTS):
-        rows = np.flatnonzero(place == k)
-        own = {**fields, "samples": clips.samples[rows], "labels": clips.labels[rows], "balance": False}
-        own |= {name: [fields[name][i] for i in rows] for name in ("names", "words")}
+        own = dataclasses.replace(rows_of(clips, np.flatnonzero(place == k)), balance=False)
         heard = {"speech": some(talk, of_talk == k), "sounds": some(sounds, of_sounds == k)}
         said = of_stretches(list(spoken[0][of_words == k]), spoken[1][of_words == k].tolist(), words.sr)
         negatives = joined([*heard.values(), said])
-        parts.append(Part(NegativeClips(**own, negatives=negatives, count=len(rows), seed=0), heard))
+        parts.append(Part(with_negatives(own, negatives, count=len(own)), heard))
     return parts
+
+
+def rows_of(clips: Any, rows: np.ndarray) -> Any:
+    """Some of the clips."""
+    named = {name: [getattr(clips, name)[i] for i in rows] for name in ("names", "words")}
+    return dataclasses.replace(clips, samples=clips.samples[rows], labels=clips.labels[rows], **named)
+
+
+def together(sides: Sequence[Any]) -> Any:
+    """The clips of several sets."""
+    named = {name: [x for side in sides for x in getattr(side, name)] for name in ("names", "words")}
+    arrays = {name: np.concatenate([getattr(side, name) for side in sides]) for name in ("samples", "labels")}
+    return dataclasses.replace(sides[0], **named, **arrays)
 
 
 def of_stretches(sounds: Sequence[np.ndarray], names: Sequence[str], sr: int, starts: Sequence[float] = ()) -> Any:
@@ -263,9 +271,10 @@ def read_states(front: Front, part: Part, k: int, out: Path) -> None:
     if not path.is_file():
         states, firsts, n = [], [], 0
         for begin, end in clips.negatives.stretches:
-            y = np.zeros(-(-(end - begin) // 64_000) * 64_000, np.float32)  # few lengths, so that few graphs are made
+            size = 50 * STATE  # few lengths, so that few graphs are made
+            y = np.zeros(-(-(end - begin) // size) * size, np.float32)
             y[: end - begin] = clips.negatives.samples[begin:end] / np.float32(32768)
-            whole = front.states(y[None])[0, : (end - begin) // 1_280].numpy()
+            whole = front.states(y[None])[0, : (end - begin) // STATE].numpy()
             firsts.append(n + np.arange(max(0, len(whole) - front.length + 1)))
             states.append(whole)
             n += len(whole)
@@ -378,25 +387,6 @@ def finished(model: Any, clips: Any, check: Any) -> Any:
     model = add_familiarity(model, clips)
     print(calibrate(model, check.labels, clip_scores(model, check), lose=0.02), flush=True)
     return model
-
-
-def rows_of(clips: Any, rows: np.ndarray) -> Any:
-    """Some of the clips."""
-    from audioseq.data.clips import ClipSet
-
-    fields = {f.name: getattr(clips, f.name) for f in dataclasses.fields(ClipSet)}
-    named = {name: [fields[name][i] for i in rows] for name in ("names", "words")}
-    return ClipSet(**{**fields, **named, "samples": clips.samples[rows], "labels": clips.labels[rows]})
-
-
-def together(sides: Sequence[Any]) -> Any:
-    """The clips of several sets."""
-    from audioseq.data.clips import ClipSet
-
-    fields = {f.name: getattr(sides[0], f.name) for f in dataclasses.fields(ClipSet)}
-    named = {name: [x for side in sides for x in getattr(side, name)] for name in ("names", "words")}
-    arrays = {name: np.concatenate([getattr(side, name) for side in sides]) for name in ("samples", "labels")}
-    return ClipSet(**{**fields, **named, **arrays})
 
 
 def counts_of(model: Any, clips: Any, part: Part, asked: dict[str, tuple[np.ndarray, list[str]]]) -> dict[str, Any]:

@@ -63,33 +63,38 @@ def int16(y: np.ndarray, n: int = 16_000) -> np.ndarray:
     return np.round(np.clip(aq.audio.fit_length(y, n), -1, 1) * 32767).astype(np.int16)
 
 
-def row(title: str, found: dict[str, Any], answer: Callable[[np.ndarray], str | None], alarms: int | None) -> list[Any]:
-    """One row of the table: what a program answers to every clip."""
+def row(title: str, found: dict[str, Any], answer: Callable[[np.ndarray], str | None], *alarms: int) -> list[Any]:
+    """One row of the table: what a program answers to every clip; and its alarms, of each threshold."""
     begun = time.process_time()
     right = sum(answer(y) == word for y, word in zip(found["known"], found["said"], strict=True))
     rejected = sum(answer(y) is None for y in found["others"])
     each = 1e3 * (time.process_time() - begun) / (len(found["known"]) + len(found["others"]))
     hours = sum(map(len, found["talk"])) / 16_000 / 3600
-    rate = "" if alarms is None else f"{alarms} in {hours:.2f} h, {alarms / hours:.0f} an hour"
+    rate = "; ".join(f"{count} in {hours:.2f} h, {count / hours:.0f} an hour" for count in alarms)
     cells = [title, right / len(found["known"]), rejected / len(found["others"]), rate, each]
     print(f"| {title} | {cells[1]:.1%} | {cells[2]:.1%} | {rate} | {each:.1f} ms |", flush=True)
     return cells
 
 
-def ours(found: dict[str, Any], model: Any) -> Iterable[list[Any]]:
+def ours(found: dict[str, Any], model: Any) -> list[Any]:
     """The recogniser, at its own decision; its false alarms at two thresholds."""
+    thresholds = (0.5, 0.9)
 
     def answer(y: np.ndarray) -> str | None:
         label = model.class_names[int(model.scores(y[None].astype(np.float32) / 32768).argmax())]
         return None if label in (UNKNOWN, SILENCE) else label
 
-    for threshold in (0.5, 0.9):
+    alarms = []
+    for threshold in thresholds:
         detector = aq.Detector(model, threshold=threshold)
-        alarms = 0
-        for y in found["talk"]:
-            detector.reset()
-            alarms += len(detector.push(y.astype(np.float32) / 32768)) + len(detector.finish())
-        yield row(f"audioseq, alarms at {threshold:g}", found, answer, alarms)
+        alarms.append(sum(len(detected(detector, y.astype(np.float32) / 32768)) for y in found["talk"]))
+    return row(f"audioseq, alarms at {'; '.join(f'{x:g}' for x in thresholds)}", found, answer, *alarms)
+
+
+def detected(detector: Any, y: np.ndarray) -> list[Any]:
+    """The events of a sound of its own."""
+    detector.reset()
+    return [*detector.push(y), *detector.finish()]
 
 
 def sphinx(found: dict[str, Any], names: list[str]) -> Iterable[list[Any]]:
@@ -109,7 +114,7 @@ def sphinx(found: dict[str, Any], names: list[str]) -> Iterable[list[Any]]:
         grammar = Path(folder) / "words.gram"
         grammar.write_text(f"#JSGF V1.0;\ngrammar words;\npublic <word> = {' | '.join(names)};\n")
         decoder = Decoder(jsgf=str(grammar), loglevel="FATAL")
-        yield row("pocketsphinx 5, grammar", found, lambda y: next(iter(heard(decoder, y)), None), None)
+        yield row("pocketsphinx 5, grammar", found, lambda y: next(iter(heard(decoder, y)), None))
         for threshold in THRESHOLDS:
             listed = Path(folder) / "words.txt"
             listed.write_text("".join(f"{name} /{threshold:g}/\n" for name in names))
@@ -119,20 +124,21 @@ def sphinx(found: dict[str, Any], names: list[str]) -> Iterable[list[Any]]:
             yield row(title, found, lambda y, spotter=spotter: next(iter(heard(spotter, y)), None), alarms)
 
 
-def drawn(model: Any, files: list[Path]) -> list[Path]:
-    """Recordings in a drawn order whose first ones can be enrolled: none of them too unlike the others."""
+def drawn(model: Any, files: list[Path]) -> tuple[list[Path], Any]:
+    """Recordings in a drawn order whose first ones can be enrolled, none of them too unlike the others; and the model
+    with these.
+    """
     for seed in itertools.count():
         order = [files[i] for i in np.random.default_rng(seed).permutation(len(files))]
         with contextlib.suppress(aq.speech.EnrolmentError), warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            aq.speech.enroll(model, "alexa", order[:SHOTS])
-            return order
+            return order, aq.speech.enroll(model, "alexa", order[:SHOTS]).model
     raise AssertionError
 
 
 def wake_word(found: dict[str, Any], model: Any) -> dict[str, Any]:
     """ "alexa" by microWakeWord and enrolled from five recordings: found of the others, alarms in the talk."""
-    order = drawn(model, found["alexa"])
+    order, enrolled = drawn(model, found["alexa"])
     quiet, results = np.zeros(16_000, np.float32), {}
     clips = [np.concatenate([quiet, aq.load(path, sr=16_000)[0], quiet]).astype(np.float32) for path in order[SHOTS:]]
     talk = [y.astype(np.float32) / 32768 for y in found["talk"]]
@@ -152,18 +158,11 @@ def wake_word(found: dict[str, Any], model: Any) -> dict[str, Any]:
             return sum(now and not before for before, now in itertools.pairwise([False, *said]))
 
         report("microWakeWord", sum(heard(y) > 0 for y in clips), sum(map(heard, talk)))
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        enrolled = aq.speech.enroll(model, "alexa", order[:SHOTS]).model
     for threshold in (0.5, 0.8):
         detector = aq.Detector(enrolled, threshold=threshold)
-
-        def detected(y: np.ndarray, detector: Any = detector) -> int:
-            detector.reset()
-            return sum(event.label == "alexa" for event in [*detector.push(y), *detector.finish()])
-
+        counts = [sum(event.label == "alexa" for event in detected(detector, y)) for y in [*clips, *talk]]
         title = f"audioseq, enrolled from {SHOTS} recordings, at {threshold:g}"
-        report(title, sum(detected(y) > 0 for y in clips), sum(map(detected, talk)))
+        report(title, sum(count > 0 for count in counts[: len(clips)]), sum(counts[len(clips) :]))
     return results
 
 
@@ -175,5 +174,5 @@ def compare(data: Path, model: Any, hold_out: list[str] | None) -> dict[str, Any
     print(
         "| | right | others rejected | false alarms in speech | CPU time of a clip |\n| --- | --- | --- | --- | --- |"
     )
-    rows = [*ours(found, model), *(sphinx(found, names) if importlib.util.find_spec("pocketsphinx") else ())]
+    rows = [ours(found, model), *(sphinx(found, names) if importlib.util.find_spec("pocketsphinx") else ())]
     return {"rows": rows, "alexa": wake_word(found, model)}

@@ -58,7 +58,10 @@ def main() -> None:
     classifier = aq.SequenceClassifier(feature, network, words.class_names, mean=mean, variance=variance)
     waveform = [augment.Resample((0.85, 1.15)), augment.TimeShift(0.1, sr=words.sr), augment.Gain((-10.0, 6.0))]
     waveform.append(augment.BackgroundNoise(words.noise, snr=(0.0, 30.0), probability=0.7))
-    frames = [augment.FilterAugment(gain=0.4, bands=4), augment.SpecAugment()]
+    frames = [
+        augment.FilterAugment(gain=0.4, bands=4),
+        augment.SpecAugment(time_masks=2, time_width=20, feature_masks=2, feature_width=6),
+    ]
     trained = trainees.AugmentedClassifier(
         classifier, waveform=waveform, frames=frames, mixup=augment.Mixup(alpha=0.2), label_smoothing=0.1
     )
@@ -78,10 +81,7 @@ def main() -> None:
 
     def compiled(run: Callable[[Any], Any], x: Any) -> float:
         graph = tf.function(run)
-        return milliseconds(lambda: tree(graph(x)), args.rounds)
-
-    def tree(x: Any) -> Any:
-        return x.numpy()
+        return milliseconds(lambda: graph(x).numpy(), args.rounds)
 
     parts = {
         "reading 32 clips": milliseconds(lambda: words.training.float_samples(np.arange(BATCH)), args.rounds),
@@ -91,16 +91,13 @@ def main() -> None:
         "network, forwards": compiled(lambda x: network(x, training=True), example),
     }
 
-    def whole() -> Any:
-        return trained.train_on_batch(batch, labels)
-
     def backwards(x: Any) -> Any:
         with tf.GradientTape() as tape:
             loss = tf.reduce_sum(network(x, training=True))
         return sum(tf.reduce_sum(g) for g in tape.gradient(loss, network.trainable_variables))
 
     parts["network, forwards and backwards"] = compiled(backwards, example)
-    step = milliseconds(whole, args.rounds)
+    step = milliseconds(lambda: trained.train_on_batch(batch, labels), args.rounds)
     print(f"{args.network}, a batch of {BATCH} clips of a second, {args.threads} thread(s), medians of {args.rounds}:")
     for name, value in parts.items():
         print(f"  {name:32} {value:7.1f} ms, {value / step:4.0%} of a step")
